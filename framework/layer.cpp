@@ -1,0 +1,159 @@
+#include "strata/framework/layer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace strata {
+namespace {
+
+thread_local int finite_checks = 0;
+
+template <class T>
+void check_finite(const Layer<T>& layer, const Tensor<T>& values, const char* what) {
+  if (finite_checks == 0) return;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values.data()[i]))
+      throw NotFiniteError(layer.label() + ": " + what + " holds " + std::to_string(values.data()[i]) +
+                           " at element " + std::to_string(i) + " of " + to_string(values.shape()));
+}
+
+}  // namespace
+
+FiniteChecks::FiniteChecks() {
+  ++finite_checks;
+}
+FiniteChecks::~FiniteChecks() {
+  --finite_checks;
+}
+
+template <class T>
+Tensor<T> Layer<T>::forward(Tensor<T> x) {
+  backward_is_due_ = false;
+  Shape output = output_shape(x.shape());
+  input_shape_ = x.shape();
+  Tensor<T> y = do_forward(std::move(x));
+  if (y.shape() != output)
+    throw StateError(label() + ": output_shape promises " + to_string(output) + " but forward returned " +
+                     to_string(y.shape()));
+  check_finite(*this, y, "the output");
+  output_shape_ = std::move(output);
+  backward_is_due_ = true;
+  return y;
+}
+
+template <class T>
+void Layer<T>::begin_backward(const Tensor<T>& dy) {
+  if (!backward_is_due_) throw StateError(label() + ": backward needs a forward before it");
+  if (dy.shape() != output_shape_)
+    throw ShapeError(label() + ": expected an output gradient of shape " + to_string(output_shape_) +
+                     ", got " + to_string(dy.shape()));
+  backward_is_due_ = false;
+}
+
+template <class T>
+Tensor<T> Layer<T>::backward(Tensor<T> dy) {
+  begin_backward(dy);
+  Tensor<T> dx = do_backward(std::move(dy));
+  check_finite(*this, dx, "the input gradient");
+  return dx;
+}
+
+template <class T>
+void Layer<T>::backward_parameters(Tensor<T> dy) {
+  begin_backward(dy);
+  do_backward_parameters(std::move(dy));
+}
+
+template <class T>
+Tensor<T> Layer<T>::infer(Tensor<T> x) const {
+  output_shape(x.shape());
+  Tensor<T> y = do_infer(std::move(x));
+  check_finite(*this, y, "the output");
+  return y;
+}
+
+template <class T>
+void Layer<T>::set_path(std::string path) {
+  path_ = std::move(path);
+  for (const Child& child : children())
+    child.layer->set_path(path_.empty() ? child.name : path_ + "." + child.name);
+}
+
+template <class T>
+std::string Layer<T>::label() const {
+  return path_.empty() ? type() : type() + " '" + path_ + "'";
+}
+
+template <class T>
+Layer<T>& Layer<T>::find(std::string_view relative_path) {
+  for (const Child& child : children()) {
+    if (relative_path == child.name) return *child.layer;
+    if (relative_path.starts_with(child.name) && relative_path[child.name.size()] == '.')
+      return child.layer->find(relative_path.substr(child.name.size() + 1));
+  }
+  throw GraphError(label() + ": has no layer '" + std::string(relative_path) + "'");
+}
+
+template <class T>
+void Layer<T>::train(bool on) {
+  training_ = on;
+  for (const Child& child : children()) child.layer->train(on);
+}
+
+template <class T>
+std::vector<std::pair<std::string, Parameter<T>*>> Layer<T>::named_parameters() {
+  std::vector<std::pair<std::string, Parameter<T>*>> all;
+  for (Parameter<T>* parameter : own_parameters())
+    all.emplace_back(path_.empty() ? parameter->name : path_ + "." + parameter->name, parameter);
+  for (const Child& child : children())
+    for (auto& entry : child.layer->named_parameters()) all.push_back(std::move(entry));
+  return all;
+}
+
+template <class T>
+std::vector<Parameter<T>*> Layer<T>::parameters() {
+  std::vector<Parameter<T>*> all;
+  for (const auto& [name, parameter] : named_parameters()) all.push_back(parameter);
+  return all;
+}
+
+template <class T>
+std::vector<Buffer<T>> Layer<T>::named_buffers() {
+  std::vector<Buffer<T>> all;
+  for (Buffer<T>& buffer : own_buffers())
+    all.push_back({path_.empty() ? buffer.name : path_ + "." + buffer.name, buffer.value});
+  for (const Child& child : children())
+    for (auto& buffer : child.layer->named_buffers()) all.push_back(std::move(buffer));
+  return all;
+}
+
+template <class T>
+Index Layer<T>::parameter_count() const {
+  Index count = 0;
+  // Listing the parameters changes nothing; it hands out pointers that are not used to write here.
+  for (const Parameter<T>* parameter : const_cast<Layer*>(this)->parameters())
+    count += static_cast<Index>(parameter->value.size());
+  return count;
+}
+
+template <class T>
+void Layer<T>::freeze(bool on) {
+  for (Parameter<T>* parameter : parameters()) parameter->trainable = !on;
+}
+
+template <class T>
+void Layer<T>::initialize(std::uint64_t seed) {
+  Random random(combine_seeds(seed, path_));
+  reset_parameters(random);
+  for (const Child& child : children()) child.layer->initialize(seed);
+}
+
+template <class T>
+void Layer<T>::fail_shape(const std::string& expected, const Shape& got) const {
+  throw ShapeError(label() + ": expected " + expected + ", got " + to_string(got));
+}
+
+template class Layer<float>;
+template class Layer<double>;
+
+}  // namespace strata

@@ -1,0 +1,138 @@
+// Layer: one input, one output, an explicit forward and backward.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "strata/framework/error.hpp"
+#include "strata/framework/parameter.hpp"
+#include "strata/framework/random.hpp"
+#include "strata/framework/tensor.hpp"
+
+namespace strata {
+
+/// A function with parameters. The public calls check shapes and the order of calls; a layer implements the
+/// do_… functions behind them and may rely on those checks. Layers are values: a copy has its own parameters
+/// and buffers.
+///
+/// To write a layer, override type, clone, do_forward, do_backward and do_infer; output_shape if it changes
+/// the shape; own_parameters, own_buffers and reset_parameters if it has any. examples/custom_layer.cpp is
+/// one.
+template <class T>
+class Layer {
+ public:
+  virtual ~Layer() = default;
+
+  /// Computes the output and remembers what backward needs. In training mode batch statistics, running
+  /// averages and dropout are at work; in evaluation mode they are frozen. Throws ShapeError.
+  Tensor<T> forward(Tensor<T> x);
+
+  /// Given dL/d(output), returns dL/d(input) and overwrites the gradient of every parameter. Each forward
+  /// allows one backward. Throws StateError, ShapeError.
+  Tensor<T> backward(Tensor<T> dy);
+
+  /// backward without dL/d(input): what the first layer of a network needs.
+  void backward_parameters(Tensor<T> dy);
+
+  /// The output in evaluation mode. Changes nothing, so that many threads may call it at once.
+  Tensor<T> infer(Tensor<T> x) const;
+
+  /// The shape that an input of this shape leads to, the batch included. Throws ShapeError if it does not
+  /// fit.
+  virtual Shape output_shape(const Shape& input) const { return input; }
+
+  /// Multiply-adds of one forward pass.
+  virtual std::uint64_t multiply_adds(const Shape& /*input*/) const { return 0; }
+
+  virtual std::unique_ptr<Layer> clone() const = 0;
+
+  /// The name of the class: "Conv2D".
+  virtual std::string type() const = 0;
+  /// Its configuration in a few words: "3 -> 32, kernel 3x3, padding 1".
+  virtual std::string options() const { return ""; }
+
+  /// A part of a container; its name is relative to the container.
+  struct Child {
+    std::string name;
+    Layer* layer;
+  };
+  virtual std::vector<Child> children() { return {}; }
+
+  /// Where the layer stands in its network: "features.3"; empty for the outermost.
+  const std::string& path() const { return path_; }
+  /// Called by containers; reaches down to all children.
+  void set_path(std::string path);
+  /// For messages: "Conv2D 'features.3'".
+  std::string label() const;
+  /// The layer at a dotted path below this one. Throws GraphError if there is none.
+  Layer& find(std::string_view relative_path);
+
+  /// Training (the default) or evaluation mode, of this layer and all below it.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+  /// All parameters from here down, in a fixed order, with their dotted names ("features.3.weight").
+  std::vector<std::pair<std::string, Parameter<T>*>> named_parameters();
+  std::vector<Parameter<T>*> parameters();
+  std::vector<Buffer<T>> named_buffers();
+  Index parameter_count() const;
+
+  /// Sets `trainable` of every parameter from here down.
+  void freeze(bool on = true);
+
+  /// Draws all parameters anew from the layers' default initializers. What is drawn depends on the seed and
+  /// the parameters' dotted names alone.
+  void initialize(std::uint64_t seed);
+
+ protected:
+  Layer() = default;
+  Layer(const Layer&) = default;
+  Layer(Layer&&) = default;
+  Layer& operator=(const Layer&) = default;
+  Layer& operator=(Layer&&) = default;
+
+  // x and dy are the layer's to keep or to overwrite. Shapes have been checked.
+  virtual Tensor<T> do_forward(Tensor<T> x) = 0;
+  virtual Tensor<T> do_backward(Tensor<T> dy) = 0;
+  virtual void do_backward_parameters(Tensor<T> dy) { do_backward(std::move(dy)); }
+  virtual Tensor<T> do_infer(Tensor<T> x) const = 0;
+
+  virtual std::vector<Parameter<T>*> own_parameters() { return {}; }
+  virtual std::vector<Buffer<T>> own_buffers() { return {}; }
+  virtual void reset_parameters(Random& /*random*/) {}
+
+  /// The shape of the input of the last forward.
+  const Shape& input_shape() const { return input_shape_; }
+
+  /// Throws ShapeError: "Conv2D 'features.3': expected …, got (64, 3, 32, 32)".
+  [[noreturn]] void fail_shape(const std::string& expected, const Shape& got) const;
+
+ private:
+  void begin_backward(const Tensor<T>& dy);
+
+  std::string path_;
+  bool training_ = true;
+  bool backward_is_due_ = false;
+  Shape input_shape_;
+  Shape output_shape_;
+};
+
+/// While one lives, every layer that runs on this thread checks its outputs and input gradients, and throws
+/// NotFiniteError naming the layer where the first NaN or infinity appears. Slow: for finding a fault.
+class FiniteChecks {
+ public:
+  FiniteChecks();
+  ~FiniteChecks();
+  FiniteChecks(const FiniteChecks&) = delete;
+  FiniteChecks& operator=(const FiniteChecks&) = delete;
+};
+
+extern template class Layer<float>;
+extern template class Layer<double>;
+
+}  // namespace strata

@@ -1,0 +1,49 @@
+// Blocks of memory that are used again: fresh pages cost more than the arithmetic done on them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace strata {
+
+/// Totals of the block cache, in bytes; `system_allocations` counts blocks of 64 KB and more asked of the
+/// system.
+struct MemoryStatistics {
+  std::size_t in_use = 0;
+  std::size_t peak = 0;
+  std::size_t cached = 0;
+  std::uint64_t system_allocations = 0;
+};
+
+MemoryStatistics memory_statistics();
+
+/// Gives the blocks that no tensor uses back to the system.
+void release_cached_memory();
+
+namespace detail {
+/// A block of at least `bytes`, aligned to 64 bytes. Throws std::bad_alloc.
+void* acquire_block(std::size_t bytes);
+void release_block(void* block, std::size_t bytes) noexcept;
+}  // namespace detail
+
+/// An allocator for tensors: large freed blocks are kept and handed out again. Safe from any thread.
+template <class T>
+struct RecyclingAllocator {
+  using value_type = T;
+  using is_always_equal = std::true_type;
+
+  RecyclingAllocator() = default;
+  template <class U>
+  RecyclingAllocator(const RecyclingAllocator<U>&) noexcept {}
+
+  T* allocate(std::size_t n) { return static_cast<T*>(detail::acquire_block(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { detail::release_block(p, n * sizeof(T)); }
+
+  template <class U>
+  bool operator==(const RecyclingAllocator<U>&) const noexcept {
+    return true;
+  }
+};
+
+}  // namespace strata

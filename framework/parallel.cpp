@@ -1,0 +1,79 @@
+#include "strata/framework/parallel.hpp"
+
+#define TBB_PREVIEW_TASK_ARENA_CONSTRAINTS_EXTENSION 1  // max_threads_per_core
+#include <cstdlib>
+#include <mutex>
+#include <string>
+
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include "strata/framework/error.hpp"
+
+namespace strata {
+namespace {
+
+int default_num_threads() {
+  if (const char* text = std::getenv("STRATA_NUM_THREADS")) {
+    char* end = nullptr;
+    const long count = std::strtol(text, &end, 10);
+    if (end == text || *end != '\0' || count < 1 || count > 1024)
+      throw ArgumentError("STRATA_NUM_THREADS must be a number from 1 to 1024, got '" + std::string(text) +
+                          "'");
+    return static_cast<int>(count);
+  }
+  return tbb::info::default_concurrency(tbb::task_arena::constraints{}.set_max_threads_per_core(1));
+}
+
+// An arena of our own leaves the thread count of an application that uses oneTBB itself alone.
+struct Threads {
+  std::mutex mutex;
+  int count = default_num_threads();
+  std::shared_ptr<tbb::task_arena> arena = std::make_shared<tbb::task_arena>(count);
+};
+
+Threads& threads() {
+  static Threads instance;
+  return instance;
+}
+
+}  // namespace
+
+void set_num_threads(int count) {
+  if (count < 1) throw ArgumentError("set_num_threads: at least 1 is needed, got " + std::to_string(count));
+  const std::scoped_lock lock(threads().mutex);
+  if (count == threads().count) return;
+  threads().arena = std::make_shared<tbb::task_arena>(count);  // a loop under way keeps the old one
+  threads().count = count;
+}
+
+int num_threads() {
+  const std::scoped_lock lock(threads().mutex);
+  return threads().count;
+}
+
+namespace detail {
+
+void run_pieces(Index pieces, void (*body)(const void*, Index), const void* context) {
+  if (pieces <= 0) return;
+  std::shared_ptr<tbb::task_arena> arena;
+  {
+    const std::scoped_lock lock(threads().mutex);
+    if (threads().count > 1) arena = threads().arena;
+  }
+  if (!arena) {
+    for (Index piece = 0; piece < pieces; ++piece) body(context, piece);
+    return;
+  }
+  arena->execute([&] {
+    tbb::parallel_for(
+        tbb::blocked_range<Index>(0, pieces, 1),
+        [&](const tbb::blocked_range<Index>& range) {
+          for (Index piece = range.begin(); piece < range.end(); ++piece) body(context, piece);
+        },
+        tbb::simple_partitioner{});
+  });
+}
+
+}  // namespace detail
+}  // namespace strata

@@ -1,0 +1,42 @@
+// Parallel loops. Work is cut into pieces by the size of the problem, never by the number of threads, so that
+// results have the same bits with any number of threads.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+
+#include "strata/framework/tensor.hpp"
+
+namespace strata {
+
+/// Sets how many threads Strata's loops may use, for the whole process; at least 1.
+/// Default: STRATA_NUM_THREADS if set, otherwise the number of physical cores.
+void set_num_threads(int count);
+int num_threads();
+
+namespace detail {
+void run_pieces(Index pieces, void (*body)(const void*, Index), const void* context);
+}
+
+/// Runs body(piece) for every piece in [0, pieces), in no particular order; with one piece, on the calling
+/// thread. An exception that a body throws is rethrown here.
+template <class Body>
+void parallel_for(Index pieces, const Body& body) {
+  if (pieces == 1) return body(Index{0});
+  detail::run_pieces(
+      pieces, [](const void* context, Index piece) { (*static_cast<const Body*>(context))(piece); },
+      std::addressof(body));
+}
+
+/// Cuts [0, count) into ranges of `grain` (the last may be shorter) and runs body(begin, end) for each.
+/// Choose a grain worth at least some 20 microseconds: a loop of one range costs nothing to start.
+template <class Body>
+void parallel_ranges(Index count, Index grain, const Body& body) {
+  if (count <= 0) return;
+  parallel_for((count + grain - 1) / grain, [&](Index piece) {
+    const Index begin = piece * grain;
+    body(begin, std::min(count, begin + grain));
+  });
+}
+
+}  // namespace strata

@@ -1,0 +1,80 @@
+#include "strata/framework/sequential.hpp"
+
+namespace strata {
+
+template <class T>
+Sequential<T>::Sequential(const Sequential& other) : Layer<T>(other) {
+  for (const Entry& entry : other.layers_) layers_.push_back({entry.name, entry.layer->clone()});
+}
+
+template <class T>
+Sequential<T>& Sequential<T>::operator=(const Sequential& other) {
+  return *this = Sequential(other);
+}
+
+template <class T>
+Sequential<T>& Sequential<T>::add(std::string name, std::unique_ptr<Layer<T>> layer) {
+  if (!layer) throw GraphError(this->label() + ": layer '" + name + "' is null");
+  if (name.empty() || name.front() == '.' || name.back() == '.')
+    throw GraphError(this->label() + ": '" + name + "' cannot name a layer");
+  for (const Entry& entry : layers_)
+    if (entry.name == name) throw GraphError(this->label() + ": there are two layers named '" + name + "'");
+  layer->set_path(this->path().empty() ? name : this->path() + "." + name);
+  layers_.push_back({std::move(name), std::move(layer)});
+  return *this;
+}
+
+template <class T>
+Shape Sequential<T>::output_shape(const Shape& input) const {
+  Shape shape = input;
+  for (const Entry& entry : layers_) shape = entry.layer->output_shape(shape);
+  return shape;
+}
+
+template <class T>
+std::uint64_t Sequential<T>::multiply_adds(const Shape& input) const {
+  std::uint64_t total = 0;
+  Shape shape = input;
+  for (const Entry& entry : layers_) {
+    total += entry.layer->multiply_adds(shape);
+    shape = entry.layer->output_shape(shape);
+  }
+  return total;
+}
+
+template <class T>
+std::vector<typename Layer<T>::Child> Sequential<T>::children() {
+  std::vector<typename Layer<T>::Child> all;
+  for (const Entry& entry : layers_) all.push_back({entry.name, entry.layer.get()});
+  return all;
+}
+
+template <class T>
+Tensor<T> Sequential<T>::do_forward(Tensor<T> x) {
+  for (const Entry& entry : layers_) x = entry.layer->forward(std::move(x));
+  return x;
+}
+
+template <class T>
+Tensor<T> Sequential<T>::do_backward(Tensor<T> dy) {
+  for (auto entry = layers_.rbegin(); entry != layers_.rend(); ++entry)
+    dy = entry->layer->backward(std::move(dy));
+  return dy;
+}
+
+template <class T>
+void Sequential<T>::do_backward_parameters(Tensor<T> dy) {
+  for (std::size_t i = layers_.size(); i-- > 1;) dy = layers_[i].layer->backward(std::move(dy));
+  if (!layers_.empty()) layers_.front().layer->backward_parameters(std::move(dy));
+}
+
+template <class T>
+Tensor<T> Sequential<T>::do_infer(Tensor<T> x) const {
+  for (const Entry& entry : layers_) x = entry.layer->infer(std::move(x));
+  return x;
+}
+
+template class Sequential<float>;
+template class Sequential<double>;
+
+}  // namespace strata

@@ -1,0 +1,25 @@
+// A height and a width.
+#pragma once
+
+#include <string>
+
+#include "strata/framework/index.hpp"
+
+namespace strata {
+
+/// Height and width of a window, stride or padding; one number stands for both.
+struct Size2D {
+  Index h;
+  Index w;
+
+  constexpr Size2D(Index both) : h(both), w(both) {}  // NOLINT: one number may stand for both
+  constexpr Size2D(Index height, Index width) : h(height), w(width) {}
+  constexpr bool operator==(const Size2D&) const = default;
+};
+
+/// "3x3"
+inline std::string to_string(const Size2D& size) {
+  return std::to_string(size.h) + "x" + std::to_string(size.w);
+}
+
+}  // namespace strata

@@ -1,0 +1,122 @@
+#include "strata/layers/linear.hpp"
+
+#include <cmath>
+
+#include "strata/framework/blas.hpp"
+#include "strata/framework/parallel.hpp"
+
+namespace strata {
+namespace {
+
+// Rows or columns of a GEMM that one piece of work computes: a million multiply-adds are worth a thread.
+Index grain_for(Index multiply_adds_each) {
+  return std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, multiply_adds_each));
+}
+
+}  // namespace
+
+template <class T>
+Linear<T>::Linear(Index in_features, Index out_features, LinearOptions options)
+    : in_(in_features), out_(out_features) {
+  if (in_ < 1 || out_ < 1)
+    throw ArgumentError("Linear: expected at least 1 feature in and out, got " + std::to_string(in_) +
+                        " -> " + std::to_string(out_));
+  const auto in = static_cast<std::size_t>(in_), out = static_cast<std::size_t>(out_);
+  weight_ = Parameter<T>("weight", empty<T>({out, in}));
+  if (options.bias) bias_ = Parameter<T>("bias", empty<T>({out}), /*decay=*/false);
+  Random random(next_seed());
+  reset_parameters(random);
+}
+
+template <class T>
+Parameter<T>& Linear<T>::bias() {
+  if (!bias_) throw StateError(this->label() + ": was made without a bias");
+  return *bias_;
+}
+
+template <class T>
+Shape Linear<T>::output_shape(const Shape& input) const {
+  if (input.size() != 2 || static_cast<Index>(input[1]) != in_)
+    this->fail_shape("(N, " + std::to_string(in_) + ")", input);
+  return {input[0], static_cast<std::size_t>(out_)};
+}
+
+template <class T>
+std::uint64_t Linear<T>::multiply_adds(const Shape& input) const {
+  return static_cast<std::uint64_t>(static_cast<Index>(input[0]) * in_ * out_);
+}
+
+template <class T>
+std::string Linear<T>::options() const {
+  return std::to_string(in_) + " -> " + std::to_string(out_) + (bias_ ? "" : ", no bias");
+}
+
+template <class T>
+Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
+  const auto batch = static_cast<Index>(x.shape()[0]);
+  auto y = empty<T>(this->output_shape(x.shape()));
+  parallel_ranges(out_, grain_for(batch * in_), [&](Index begin, Index end) {
+    if (bias_)
+      for (Index n = 0; n < batch; ++n)
+        std::copy(&bias_->value(begin), &bias_->value(begin) + (end - begin), y.data() + n * out_ + begin);
+    gemm<T>(Transpose::no, Transpose::yes, batch, end - begin, in_, 1, x.data(), in_,
+            weight_.value.data() + begin * in_, in_, bias_ ? 1 : 0, y.data() + begin, out_);
+  });
+  return y;
+}
+
+template <class T>
+Tensor<T> Linear<T>::do_forward(Tensor<T> x) {
+  x_ = std::move(x);
+  return apply(x_);
+}
+
+template <class T>
+Tensor<T> Linear<T>::do_infer(Tensor<T> x) const {
+  return apply(x);
+}
+
+template <class T>
+Tensor<T> Linear<T>::do_backward(Tensor<T> dy) {
+  const auto batch = static_cast<Index>(dy.shape()[0]);
+  auto dx = empty<T>(x_.shape());
+  parallel_ranges(in_, grain_for(batch * out_), [&](Index begin, Index end) {
+    gemm<T>(Transpose::no, Transpose::no, batch, end - begin, out_, 1, dy.data(), out_,
+            weight_.value.data() + begin, in_, 0, dx.data() + begin, in_);
+  });
+  do_backward_parameters(std::move(dy));
+  return dx;
+}
+
+template <class T>
+void Linear<T>::do_backward_parameters(Tensor<T> dy) {
+  const auto batch = static_cast<Index>(dy.shape()[0]);
+  parallel_ranges(out_, grain_for(batch * in_), [&](Index begin, Index end) {
+    gemm<T>(Transpose::yes, Transpose::no, end - begin, in_, batch, 1, dy.data() + begin, out_, x_.data(),
+            in_, 0, weight_.gradient.data() + begin * in_, in_);
+    if (!bias_) return;
+    T* db = bias_->gradient.data();
+    std::fill(db + begin, db + end, T{0});
+    for (Index n = 0; n < batch; ++n)
+      for (Index j = begin; j < end; ++j) db[j] += dy.data()[n * out_ + j];
+  });
+  x_ = Tensor<T>();
+}
+
+template <class T>
+std::vector<Parameter<T>*> Linear<T>::own_parameters() {
+  if (bias_) return {&weight_, &*bias_};
+  return {&weight_};
+}
+
+template <class T>
+void Linear<T>::reset_parameters(Random& random) {
+  const double bound = 1 / std::sqrt(static_cast<double>(in_));
+  weight_.value = random.uniform<T>(weight_.value.shape(), -bound, bound);
+  if (bias_) bias_->value = random.uniform<T>(bias_->value.shape(), -bound, bound);
+}
+
+template class Linear<float>;
+template class Linear<double>;
+
+}  // namespace strata
