@@ -25,6 +25,9 @@ class Sequential final : public Layer<T> {
 
   /// Appends a layer. Throws GraphError for a name that is taken, empty or holds a dot at an end.
   Sequential& add(std::string name, std::unique_ptr<Layer<T>> layer);
+  Sequential& add(std::unique_ptr<Layer<T>> layer) {
+    return add(std::to_string(layers_.size()), std::move(layer));
+  }
   template <std::derived_from<Layer<T>> L>
   Sequential& add(std::string name, L layer) {
     return add(std::move(name), std::make_unique<L>(std::move(layer)));
