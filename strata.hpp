@@ -11,5 +11,7 @@
 #include "strata/framework/random.hpp"
 #include "strata/framework/sequential.hpp"
 #include "strata/framework/tensor.hpp"
+#include "strata/layers/conv_2d.hpp"
+#include "strata/layers/conv_transpose_2d.hpp"
 #include "strata/layers/linear.hpp"
 #include "strata/layers/relu.hpp"

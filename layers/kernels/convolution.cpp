@@ -1,0 +1,62 @@
+#include "strata/layers/kernels/convolution.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/gemm_convolution.hpp"
+
+namespace strata::kernels {
+
+template <class T>
+std::string convolution_algorithm(const ConvolutionShape&) {
+  return "gemm";
+}
+
+template <class T>
+void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y) {
+  gemm_convolve(shape, x, weight, bias, y);
+}
+
+template <class T>
+void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T* weight, const T* bias,
+                            T* dx) {
+  gemm_convolve_backward_data(shape, dy, weight, bias, dx);
+}
+
+template <class T>
+void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight) {
+  gemm_convolve_backward_weights(shape, x, dy, dweight);
+}
+
+// Each row in 16 interleaved sums, so that the compiler can use vectors; the rows' sums in double.
+template <class T>
+void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums) {
+  const Index grain = std::max<Index>(1, (Index{1} << 17) / (batch * size));
+  parallel_ranges(channels, grain, [&](Index begin, Index end) {
+    for (Index c = begin; c < end; ++c) {
+      double sum = 0;
+      for (Index n = 0; n < batch; ++n) {
+        const T* row = dy + (n * channels + c) * size;
+        std::array<T, 16> lanes{};
+        Index i = 0;
+        for (; i + 16 <= size; i += 16)
+          for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] += row[i + static_cast<Index>(lane)];
+        for (const T lane : lanes) sum += static_cast<double>(lane);
+        for (; i < size; ++i) sum += static_cast<double>(row[i]);
+      }
+      sums[c] = static_cast<T>(sum);
+    }
+  });
+}
+
+#define STRATA_INSTANTIATE(T)                                                                         \
+  template std::string convolution_algorithm<T>(const ConvolutionShape&);                             \
+  template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);               \
+  template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*); \
+  template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);        \
+  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);
+STRATA_INSTANTIATE(float)
+STRATA_INSTANTIATE(double)
+
+}  // namespace strata::kernels

@@ -1,0 +1,57 @@
+// Two-dimensional convolution and its two derivatives, on plain pointers. Conv2D and ConvTranspose2D are made
+// of these three: each is the other's derivative.
+#pragma once
+
+#include <string>
+
+#include "strata/framework/index.hpp"
+#include "strata/framework/size_2d.hpp"
+
+namespace strata::kernels {
+
+/// The extents of y[n,k,p,q] = bias[k] + sum over c,i,j of weight[k,c,i,j] x[n,c,p*stride.h - padding.h +
+/// i*dilation.h, …] where x is (batch, in_channels, in.h, in.w), y is (batch, out_channels, out.h, out.w) and
+/// weight is (out_channels, in_channels / groups, kernel.h, kernel.w). What lies outside x counts as zero.
+struct ConvolutionShape {
+  Index batch;
+  Index in_channels;
+  Size2D in;
+  Index out_channels;
+  Size2D out;
+  Size2D kernel;
+  Size2D stride;
+  Size2D padding;
+  Size2D dilation;
+  Index groups;
+  bool winograd;  ///< whether algorithms may be used that round more than a plain sum does
+
+  Index in_size() const { return in.h * in.w; }
+  Index out_size() const { return out.h * out.w; }
+  Index group_in_channels() const { return in_channels / groups; }
+  Index group_out_channels() const { return out_channels / groups; }
+  /// Weights of one output channel.
+  Index filter_size() const { return group_in_channels() * kernel.h * kernel.w; }
+};
+
+/// The name of the algorithm that runs: "gemm", …
+template <class T>
+std::string convolution_algorithm(const ConvolutionShape& shape);
+
+/// y from x; `bias` may be null.
+template <class T>
+void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y);
+
+/// dx[n,c,…] = bias[c] + sum over k,i,j of weight[k,c,i,j] dy[n,k,…]; `bias` may be null.
+template <class T>
+void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T* weight, const T* bias,
+                            T* dx);
+
+/// dweight from x and dy.
+template <class T>
+void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight);
+
+/// sums[c] = sum over n,i of dy[n,c,i] for dy (batch, channels, size).
+template <class T>
+void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums);
+
+}  // namespace strata::kernels
