@@ -1,6 +1,10 @@
 // Everything that a program needs.
 #pragma once
 
+#include "strata/framework/data/augmentation.hpp"
+#include "strata/framework/data/dataset.hpp"
+#include "strata/framework/data/in_memory.hpp"
+#include "strata/framework/data/loader.hpp"
 #include "strata/framework/error.hpp"
 #include "strata/framework/initializer.hpp"
 #include "strata/framework/instruction_set.hpp"

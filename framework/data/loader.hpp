@@ -25,8 +25,13 @@ struct LoaderOptions {
   std::optional<Standardization> standardization = std::nullopt;
 };
 
-/// Each epoch visits every sample once (without replacement). The order and the augmentation of epoch e
-/// depend on (seed, e) alone, not on threads and not on where the epoch is entered.
+/// Each epoch visits every sample once (without replacement). The order of epoch e depends on (seed, e)
+/// alone, the augmentation of a sample on (seed, e, its number): not on threads, on the batch around it or on
+/// where the epoch is entered. The next two batches are prepared while the present one is worked on.
+///
+///     DataLoader<float> loader(data, {.batch_size = 64});
+///     loader.start_epoch(0);
+///     while (auto batch = loader.next()) step(batch->samples, batch->labels);
 template <class T>
 class DataLoader {
  public:
@@ -36,11 +41,14 @@ class DataLoader {
   DataLoader(DataLoader&&) noexcept;
   DataLoader& operator=(DataLoader&&) noexcept;
 
-  /// Begins epoch `epoch` at batch `first_batch`.
+  /// Begins epoch `epoch` (from 0) at batch `first_batch`; what was under way is dropped. Throws
+  /// ArgumentError for a number out of range.
   void start_epoch(Index epoch, Index first_batch = 0);
-  /// The next batch; nothing at the end of the epoch. Rethrows what reading threw.
+  /// The next batch; nothing at the end of the epoch. Rethrows what reading the dataset threw. Throws
+  /// StateError before the first start_epoch.
   std::optional<Batch<T>> next();
 
+  /// How many batches an epoch has.
   Index batches() const;
   const LoaderOptions& options() const;
 
