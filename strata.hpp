@@ -2,9 +2,11 @@
 #pragma once
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/gradient_check.hpp"
 #include "strata/framework/initializer.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/layer.hpp"
+#include "strata/framework/loss.hpp"
 #include "strata/framework/memory.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/framework/parameter.hpp"
