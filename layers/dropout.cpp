@@ -1,0 +1,95 @@
+#include "strata/layers/dropout.hpp"
+
+#include <cmath>
+
+#include "strata/framework/instruction_set.hpp"
+#include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/dropout.hpp"
+
+namespace strata {
+namespace {
+
+constexpr Index kGrain = Index{1} << 16;  // a multiple of 8, so that no two pieces share a byte of the mask
+
+// A random word below this means: drop.
+std::uint32_t threshold(double p) {
+  return static_cast<std::uint32_t>(std::min(std::round(p * 0x1p32), 0x1p32 - 1));
+}
+
+}  // namespace
+
+template <class T>
+Dropout<T>::Dropout(double p, const char* type) : p_(p), seed_(static_cast<std::int64_t>(next_seed())) {
+  if (!(p >= 0 && p < 1))
+    throw ArgumentError(std::string(type) + ": expected a probability of dropping 0 <= p < 1, got " +
+                        std::to_string(p));
+}
+
+template <class T>
+std::string Dropout<T>::options() const {
+  std::string text = std::to_string(p_);
+  text.erase(text.find_last_not_of('0') + 1);
+  return "p " + (text.back() == '.' ? text + "0" : text);
+}
+
+template <class T>
+Tensor<T> Dropout<T>::do_forward(Tensor<T> x) {
+  kept_ = Tensor<std::uint8_t>::from_shape({0});
+  if (!this->training()) return x;
+  const Index units = static_cast<Index>(x.size()) / std::max<Index>(1, unit(x.shape()));
+  kept_ = empty<std::uint8_t>({static_cast<std::size_t>((units + 7) / 8)});
+  const auto& kernel = kernels::table<kernels::DropoutMask>();
+  parallel_ranges(static_cast<Index>(kept_.size()), kGrain / 8, [&](Index begin, Index end) {
+    kernel.draw(static_cast<std::uint64_t>(seed_), static_cast<std::uint64_t>(step_), threshold(p_), begin,
+                end - begin, kept_.data() + begin);
+  });
+  ++step_;
+  apply(x);
+  return x;
+}
+
+template <class T>
+Tensor<T> Dropout<T>::do_backward(Tensor<T> dy) {
+  if (kept_.size() > 0) apply(dy);
+  kept_ = Tensor<std::uint8_t>::from_shape({0});
+  return dy;
+}
+
+template <class T>
+void Dropout<T>::apply(Tensor<T>& values) const {
+  const auto scale = static_cast<T>(1 / (1 - p_));
+  const auto count = static_cast<Index>(values.size()), together = unit(values.shape());
+  if (together == 1) {
+    const auto& kernel = kernels::table<kernels::MaskedScale<T>>();
+    parallel_ranges(count, kGrain, [&](Index begin, Index end) {
+      kernel.apply(values.data() + begin, kept_.data() + begin / 8, scale, end - begin);
+    });
+    return;
+  }
+  if (count == 0) return;
+  parallel_ranges(count / together, std::max<Index>(1, kGrain / together), [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      T* const first = values.data() + i * together;
+      if ((kept_(i / 8) >> (i % 8)) & 1)
+        for (T* value = first; value != first + together; ++value) *value *= scale;
+      else
+        std::fill(first, first + together, T{0});
+    }
+  });
+}
+
+template <class T>
+std::vector<Buffer<T>> Dropout<T>::own_buffers() {
+  return {{"seed", &seed_}, {"step", &step_}};
+}
+
+template <class T>
+void Dropout<T>::reset_parameters(Random& random) {
+  seed_ = static_cast<std::int64_t>(random.bits());
+  step_ = 0;
+}
+
+template class Dropout<float>;
+template class Dropout<double>;
+
+}  // namespace strata

@@ -1,0 +1,172 @@
+#include <limits>
+
+#include "tests/layers/layer_checks.hpp"
+
+namespace strata {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+struct Case {
+  Shape shape;
+  Size2D window, stride, padding;
+};
+
+// Pooling as the formula says: pad with -infinity, then take the first maximum of each window.
+template <class T>
+void reference(const Case& c, const Tensor<T>& x, const Tensor<T>& dy, Tensor<T>& y, Tensor<T>& dx) {
+  y = empty<T>(dy.shape());
+  dx = full<T>(x.shape(), T{0});
+  const auto h = static_cast<Index>(x.shape()[2]), w = static_cast<Index>(x.shape()[3]);
+  for (std::size_t n = 0; n < y.shape()[0]; ++n)
+    for (std::size_t ch = 0; ch < y.shape()[1]; ++ch)
+      for (std::size_t i = 0; i < y.shape()[2]; ++i)
+        for (std::size_t j = 0; j < y.shape()[3]; ++j) {
+          Index best_row = -1, best_column = -1;
+          for (Index r = 0; r < c.window.h; ++r)
+            for (Index s = 0; s < c.window.w; ++s) {
+              const Index row = static_cast<Index>(i) * c.stride.h + r - c.padding.h;
+              const Index column = static_cast<Index>(j) * c.stride.w + s - c.padding.w;
+              if (row < 0 || row >= h || column < 0 || column >= w) continue;
+              if (best_row < 0 || x(n, ch, row, column) > x(n, ch, best_row, best_column)) {
+                best_row = row;
+                best_column = column;
+              }
+            }
+          y(n, ch, i, j) = x(n, ch, best_row, best_column);
+          dx(n, ch, best_row, best_column) += dy(n, ch, i, j);
+        }
+}
+
+std::vector<Case> random_cases() {
+  std::vector<Case> cases{{{2, 3, 32, 32}, 2, 2, 0},        {{1, 2, 33, 35}, 2, 2, 0},
+                          {{2, 1, 17, 40}, 2, 2, 1},        {{2, 3, 31, 32}, 3, 2, 1},
+                          {{2, 3, 40, 37}, 3, 2, 0},        {{1, 1, 1, 50}, {1, 3}, 2, {0, 1}},
+                          {{1, 1, 20, 20}, {17, 16}, 1, 8}, {{3, 2, 1, 1}, 3, 2, 1},
+                          {{0, 3, 8, 8}, 2, 2, 0},          {{1, 1, 1, 1}, 2, 2, 1}};
+  Random random(7);
+  const auto up_to = [&](Index bound) {
+    return static_cast<Index>(random.below(static_cast<std::uint64_t>(bound)));
+  };
+  while (cases.size() < 150) {
+    const Size2D window(1 + up_to(5), 1 + up_to(5)), stride(1 + up_to(6), 1 + up_to(6));
+    const Size2D padding(up_to(window.h / 2 + 1), up_to(window.w / 2 + 1));
+    const auto extent = [&](Index size, Index pad) {
+      return static_cast<std::size_t>(std::max<Index>(1, size - 2 * pad) + up_to(20));
+    };
+    cases.push_back({{static_cast<std::size_t>(1 + up_to(2)), static_cast<std::size_t>(1 + up_to(3)),
+                      extent(window.h, padding.h), extent(window.w, padding.w)},
+                     window,
+                     stride,
+                     padding});
+  }
+  return cases;
+}
+
+template <class T>
+class MaxPool2DOf : public ::testing::Test {};
+using Types = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(MaxPool2DOf, Types);
+
+// Small integers, so that there are many ties and sums of gradients are exact.
+TYPED_TEST(MaxPool2DOf, EqualsTheFormula) {
+  using T = TypeParam;
+  testing::for_each_instruction_set([] {
+    for (const Case& c : random_cases()) {
+      MaxPool2D<T> layer(c.window, {.stride = c.stride, .padding = c.padding});
+      SCOPED_TRACE(layer.options() + " of " + to_string(c.shape));
+      Random random(11);
+      auto x = empty<T>(c.shape);
+      for (T& value : x) value = static_cast<T>(random.below(7)) - T{3};
+      auto dy = empty<T>(layer.output_shape(c.shape));
+      for (T& value : dy) value = static_cast<T>(random.below(100));
+      Tensor<T> y, dx;
+      reference(c, x, dy, y, dx);
+      EXPECT_TRUE(testing::same_bits(layer.forward(x), y));
+      EXPECT_TRUE(testing::same_bits(layer.infer(x), y));
+      EXPECT_TRUE(testing::same_bits(layer.backward(dy), dx));
+    }
+  });
+}
+
+TYPED_TEST(MaxPool2DOf, PropagatesNaNAndInfinities) {
+  using T = TypeParam;
+  const T nan = std::numeric_limits<T>::quiet_NaN(), inf = std::numeric_limits<T>::infinity();
+  testing::for_each_instruction_set([&] {
+    for (const Index size : {2, 3, 4})
+      for (std::size_t at = 0; at < 64; ++at) {
+        const MaxPool2D<T> layer(size, {.stride = 2});
+        auto x = testing::distinct_values<T>({1, 1, 8, 8}, 5);
+        const Tensor<T> clean = layer.infer(x);
+        x.data()[at] = nan;
+        const Tensor<T> y = layer.infer(x);
+        for (Index i = 0; i < static_cast<Index>(y.shape()[2]); ++i)
+          for (Index j = 0; j < static_cast<Index>(y.shape()[3]); ++j) {
+            const Index row = static_cast<Index>(at) / 8 - 2 * i, column = static_cast<Index>(at) % 8 - 2 * j;
+            if (row >= 0 && row < size && column >= 0 && column < size)
+              EXPECT_TRUE(std::isnan(y(0, 0, i, j))) << at;
+            else
+              EXPECT_EQ(y(0, 0, i, j), clean(0, 0, i, j)) << at;
+          }
+      }
+    MaxPool2D<T> layer(3, {.stride = 2, .padding = 1});
+    EXPECT_EQ(layer.forward(full<T>({1, 1, 5, 5}, -inf)), full<T>({1, 1, 3, 3}, -inf));
+    // Equal values, so the first that is inside: padding is no value.
+    auto expected = full<T>({1, 1, 5, 5}, T{0});
+    for (const std::size_t i : {0, 1, 3})
+      for (const std::size_t j : {0, 1, 3}) expected(0, 0, i, j) = 1;
+    EXPECT_EQ(layer.backward(full<T>({1, 1, 3, 3}, T{1})), expected);
+  });
+}
+
+TYPED_TEST(MaxPool2DOf, KeepsTheContract) {
+  using T = TypeParam;
+  const auto x = Random(2).normal<T>({8, 8, 64, 64});
+  testing::expect_contract<T>(MaxPool2D<T>(2), x);
+  testing::expect_contract<T>(MaxPool2D<T>(3, {.stride = 2, .padding = 1}), x);
+  testing::expect_contract<T>(MaxPool2D<T>(17, {.stride = 9}), x);
+}
+
+TEST(MaxPool2D, GivesTheGradientToTheFirstOfEquals) {
+  MaxPool2D<double> layer(2);
+  layer.forward(full<double>({1, 1, 2, 2}, 3.0));
+  const auto dx = layer.backward(full<double>({1, 1, 1, 1}, 5.0));
+  EXPECT_EQ(dx, (Tensor<double>{{{{5.0, 0.0}, {0.0, 0.0}}}}));
+}
+
+TEST(MaxPool2D, StrideIsTheWindowUnlessGiven) {
+  EXPECT_EQ(MaxPool2D<float>({2, 3}).output_shape({1, 1, 8, 9}), (Shape{1, 1, 4, 3}));
+  EXPECT_EQ(MaxPool2D<float>({2, 3}, {.stride = 1}).output_shape({1, 1, 8, 9}), (Shape{1, 1, 7, 7}));
+  EXPECT_EQ(MaxPool2D<float>(3, {.stride = 2, .padding = 1}).options(),
+            "window 3x3, stride 2x2, padding 1x1");
+}
+
+TEST(MaxPool2D, RefusesMisuse) {
+  EXPECT_THAT(
+      [] { MaxPool2D<float>(0); },
+      ThrowsMessage<ArgumentError>(HasSubstr("MaxPool2D: expected a window of at least 1x1, got 0x0")));
+  EXPECT_THAT(
+      [] { MaxPool2D<float>(2, {.stride = Size2D(1, 0)}); },
+      ThrowsMessage<ArgumentError>(HasSubstr("MaxPool2D: expected a stride of at least 1x1, got 1x0")));
+  EXPECT_THAT([] { MaxPool2D<float>(3, {.padding = 2}); },
+              ThrowsMessage<ArgumentError>(HasSubstr("half the window of 3x3, got 2x2")));
+  EXPECT_THAT([] { MaxPool2D<float>(3, {.padding = -1}); },
+              ThrowsMessage<ArgumentError>(HasSubstr("got -1x-1")));
+  MaxPool2D<float> layer(4, {.padding = 1});
+  EXPECT_THAT(
+      [&] {
+        layer.forward(full<float>({1, 1, 1, 9}, 0));
+      },
+      ThrowsMessage<ShapeError>(
+          HasSubstr("MaxPool2D: expected (N, C, H, W) with H >= 2 and W >= 2, got (1, 1, 1, 9)")));
+  EXPECT_THAT(
+      [&] {
+        layer.infer(full<float>({1, 8, 9}, 0));
+      },
+      ThrowsMessage<ShapeError>(HasSubstr("(1, 8, 9)")));
+  EXPECT_THROW(MaxPool2D<float>(2, {.padding = 1}).output_shape({1, 1, 0, 4}), ShapeError);
+}
+
+}  // namespace
+}  // namespace strata
