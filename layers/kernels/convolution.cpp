@@ -2,30 +2,46 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
+#include "strata/layers/kernels/winograd_convolution.hpp"
 
 namespace strata::kernels {
+namespace {
 
 template <class T>
-std::string convolution_algorithm(const ConvolutionShape&) {
-  return "gemm";
+bool use_winograd(const ConvolutionShape& shape) {
+  return std::is_same_v<T, float> && shape.winograd && winograd_applies(shape);
+}
+
+}  // namespace
+
+template <class T>
+std::string convolution_algorithm(const ConvolutionShape& shape) {
+  return use_winograd<T>(shape) ? "winograd 4x4" : "gemm";
 }
 
 template <class T>
 void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y) {
+  if constexpr (std::is_same_v<T, float>)
+    if (use_winograd<T>(shape)) return winograd_convolve(shape, x, weight, bias, y);
   gemm_convolve(shape, x, weight, bias, y);
 }
 
 template <class T>
 void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T* weight, const T* bias,
                             T* dx) {
+  if constexpr (std::is_same_v<T, float>)
+    if (use_winograd<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
   gemm_convolve_backward_data(shape, dy, weight, bias, dx);
 }
 
 template <class T>
 void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight) {
+  if constexpr (std::is_same_v<T, float>)
+    if (use_winograd<T>(shape)) return winograd_convolve_backward_weights(shape, x, dy, dweight);
   gemm_convolve_backward_weights(shape, x, dy, dweight);
 }
 

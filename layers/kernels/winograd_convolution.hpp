@@ -1,0 +1,20 @@
+// 3x3 convolution with stride 1 by Winograd's algorithm (winograd.hpp), for float.
+#pragma once
+
+#include "strata/layers/kernels/convolution.hpp"
+
+namespace strata::kernels {
+
+/// Whether these functions can compute it and are faster than the matrix products of im2col.
+bool winograd_applies(const ConvolutionShape& shape);
+
+void winograd_convolve(const ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
+                       float* y);
+
+void winograd_convolve_backward_data(const ConvolutionShape& shape, const float* dy, const float* weight,
+                                     const float* bias, float* dx);
+
+void winograd_convolve_backward_weights(const ConvolutionShape& shape, const float* x, const float* dy,
+                                        float* dweight);
+
+}  // namespace strata::kernels
