@@ -1,0 +1,71 @@
+#include "strata/optim/optimizer.hpp"
+
+#include <cmath>
+
+#include "strata/framework/error.hpp"
+#include "strata/optim/option_check.hpp"
+
+namespace strata {
+
+template <class T>
+void Optimizer<T>::set_learning_rate(double learning_rate) {
+  detail::check_option(std::isfinite(learning_rate) && learning_rate >= 0, type().c_str(), "learning_rate",
+                       "finite and at least 0", learning_rate);
+  learning_rate_ = learning_rate;
+}
+
+template <class T>
+void Optimizer<T>::prepare(const std::vector<Parameter<T>*>& parameters) {
+  const bool first = states_.empty();
+  if (!first && parameters.size() != states_.size())
+    throw StateError(type() + ": expected the " + std::to_string(states_.size()) +
+                     " parameters of the first step, got " + std::to_string(parameters.size()));
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const std::string place = type() + ": parameter " + std::to_string(i);
+    if (!parameters[i]) throw ArgumentError(place + " is null");
+    const Shape& shape = parameters[i]->value.shape();
+    if (parameters[i]->gradient.shape() != shape)
+      throw ShapeError(place + " ('" + parameters[i]->name + "'): expected a gradient of shape " +
+                       to_string(shape) + ", got " + to_string(parameters[i]->gradient.shape()));
+    if (!first && shapes_[i] != shape)
+      throw ShapeError(place + " ('" + parameters[i]->name + "'): expected the shape of the first step, " +
+                       to_string(shapes_[i]) + ", got " + to_string(shape));
+  }
+  if (!first) return;
+
+  std::vector<State> states;
+  std::vector<Shape> shapes;
+  for (const Parameter<T>* parameter : parameters) {
+    shapes.push_back(parameter->value.shape());
+    states.push_back({0, std::vector<Tensor<T>>(state_names_.size(), full<T>(shapes.back(), T{0}))});
+  }
+  states_ = std::move(states);
+  shapes_ = std::move(shapes);
+}
+
+template <class T>
+void Optimizer<T>::step(const std::vector<Parameter<T>*>& parameters) {
+  prepare(parameters);
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i]->trainable) continue;
+    ++states_[i].step;
+    update(*parameters[i], states_[i]);
+  }
+}
+
+template <class T>
+std::vector<Buffer<T>> Optimizer<T>::state() {
+  std::vector<Buffer<T>> all;
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    const std::string place = std::to_string(i) + ".";
+    for (std::size_t j = 0; j < state_names_.size(); ++j)
+      all.push_back({place + state_names_[j], &states_[i].tensors[j]});
+    all.push_back({place + "step", &states_[i].step});
+  }
+  return all;
+}
+
+template class Optimizer<float>;
+template class Optimizer<double>;
+
+}  // namespace strata

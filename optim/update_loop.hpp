@@ -1,0 +1,37 @@
+// What the sources of the update rules share.
+#pragma once
+
+#include <cmath>
+
+#include "strata/framework/instruction_set.hpp"
+#include "strata/framework/parallel.hpp"
+#include "strata/framework/parameter.hpp"
+#include "strata/optim/option_check.hpp"
+#include "strata/optim/update_kernels.hpp"
+
+namespace strata::detail {
+
+/// Calls body(begin, count) for every range of a parameter, in parallel.
+template <class T, class Body>
+void for_each_range(const Parameter<T>& parameter, const Body& body) {
+  constexpr Index kGrain = Index{1} << 15;
+  parallel_ranges(static_cast<Index>(parameter.value.size()), kGrain,
+                  [&](Index begin, Index end) { body(begin, end - begin); });
+}
+
+/// The weight decay that the options ask for on this parameter.
+template <class T, class Options>
+T decay_of(const Parameter<T>& parameter, const Options& options) {
+  return parameter.decay || options.decay_all ? static_cast<T>(options.weight_decay) : T{0};
+}
+
+inline void check_weight_decay(const char* owner, double weight_decay) {
+  check_option(std::isfinite(weight_decay) && weight_decay >= 0, owner, "weight_decay",
+               "finite and at least 0", weight_decay);
+}
+
+inline void check_eps(const char* owner, double eps) {
+  check_option(std::isfinite(eps) && eps > 0, owner, "eps", "finite and above 0", eps);
+}
+
+}  // namespace strata::detail
