@@ -85,12 +85,21 @@ std::string Layer<T>::label() const {
 }
 
 template <class T>
-Layer<T>& Layer<T>::find(std::string_view relative_path) {
+Layer<T>* Layer<T>::search(std::string_view relative_path) {
+  // Names may hold dots: "block.conv" is either a child of that name or a child of "block".
   for (const Child& child : children()) {
-    if (relative_path == child.name) return *child.layer;
-    if (relative_path.starts_with(child.name) && relative_path[child.name.size()] == '.')
-      return child.layer->find(relative_path.substr(child.name.size() + 1));
+    if (!relative_path.starts_with(child.name)) continue;
+    const std::string_view rest = relative_path.substr(child.name.size());
+    if (rest.empty()) return child.layer;
+    if (rest.front() != '.') continue;
+    if (Layer* found = child.layer->search(rest.substr(1))) return found;
   }
+  return nullptr;
+}
+
+template <class T>
+Layer<T>& Layer<T>::find(std::string_view relative_path) {
+  if (Layer* found = search(relative_path)) return *found;
   throw GraphError(label() + ": has no layer '" + std::string(relative_path) + "'");
 }
 
@@ -133,6 +142,14 @@ Index Layer<T>::parameter_count() const {
   // Listing the parameters changes nothing; it hands out pointers that are not used to write here.
   for (const Parameter<T>* parameter : const_cast<Layer*>(this)->parameters())
     count += static_cast<Index>(parameter->value.size());
+  return count;
+}
+
+template <class T>
+Index Layer<T>::trainable_parameter_count() const {
+  Index count = 0;
+  for (const Parameter<T>* parameter : const_cast<Layer*>(this)->parameters())
+    if (parameter->trainable) count += static_cast<Index>(parameter->value.size());
   return count;
 }
 

@@ -62,10 +62,21 @@ class Layer {
   };
   virtual std::vector<Child> children() { return {}; }
 
+  /// What a container runs for an input of some shape, in order.
+  struct Step {
+    std::string name;
+    std::string type;
+    const Layer* layer;  ///< null for a join
+    Shape input;         ///< of a join: of its first input
+    Shape output;
+  };
+  /// Empty unless this is a container. Throws as output_shape does.
+  virtual std::vector<Step> steps(const Shape& /*input*/) const { return {}; }
+
   /// Where the layer stands in its network: "features.3"; empty for the outermost.
   const std::string& path() const { return path_; }
   /// Called by containers; reaches down to all children.
-  void set_path(std::string path);
+  virtual void set_path(std::string path);
   /// For messages: "Conv2D 'features.3'".
   std::string label() const;
   /// The layer at a dotted path below this one. Throws GraphError if there is none.
@@ -81,6 +92,8 @@ class Layer {
   std::vector<Parameter<T>*> parameters();
   std::vector<Buffer<T>> named_buffers();
   Index parameter_count() const;
+  /// Those that are not frozen.
+  Index trainable_parameter_count() const;
 
   /// Sets `trainable` of every parameter from here down.
   void freeze(bool on = true);
@@ -114,6 +127,7 @@ class Layer {
 
  private:
   void begin_backward(const Tensor<T>& dy);
+  Layer* search(std::string_view relative_path);
 
   std::string path_;
   bool training_ = true;

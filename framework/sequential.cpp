@@ -43,6 +43,18 @@ std::uint64_t Sequential<T>::multiply_adds(const Shape& input) const {
 }
 
 template <class T>
+std::vector<typename Layer<T>::Step> Sequential<T>::steps(const Shape& input) const {
+  std::vector<typename Layer<T>::Step> all;
+  Shape shape = input;
+  for (const Entry& entry : layers_) {
+    Shape output = entry.layer->output_shape(shape);
+    all.push_back({entry.name, entry.layer->type(), entry.layer.get(), std::move(shape), output});
+    shape = std::move(output);
+  }
+  return all;
+}
+
+template <class T>
 std::vector<typename Layer<T>::Child> Sequential<T>::children() {
   std::vector<typename Layer<T>::Child> all;
   for (const Entry& entry : layers_) all.push_back({entry.name, entry.layer.get()});

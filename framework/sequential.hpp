@@ -42,6 +42,7 @@ class Sequential final : public Layer<T> {
 
   Shape output_shape(const Shape& input) const override;
   std::uint64_t multiply_adds(const Shape& input) const override;
+  std::vector<typename Layer<T>::Step> steps(const Shape& input) const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Sequential>(*this); }
   std::string type() const override { return "Sequential"; }
   std::vector<typename Layer<T>::Child> children() override;
