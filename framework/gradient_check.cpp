@@ -7,6 +7,8 @@
 #include <numeric>
 #include <ostream>
 
+#include "strata/framework/table.hpp"
+
 namespace strata {
 namespace {
 
@@ -211,6 +213,38 @@ class LayerSubject final : public Subject {
   std::unique_ptr<Layer<double>> layer_;
 };
 
+class GraphSubject final : public Subject {
+ public:
+  explicit GraphSubject(Graph<double> graph) : graph_(std::move(graph)) {}
+  std::unique_ptr<Subject> clone() const override { return std::make_unique<GraphSubject>(graph_); }
+  Tensors forward(const Tensors& x) override { return graph_.forward(x); }
+  Tensors backward(const Tensors& dy) override { return graph_.backward(dy); }
+  void backward_parameters(const Tensors& dy) override { graph_.backward_parameters(dy); }
+  std::vector<std::pair<std::string, Parameter<double>*>> named_parameters() override {
+    return graph_.named_parameters();
+  }
+  void train(bool on) override { graph_.train(on); }
+
+ private:
+  Graph<double> graph_;
+};
+
+class JoinSubject final : public Subject {
+ public:
+  explicit JoinSubject(std::unique_ptr<Join<double>> join) : join_(std::move(join)) {}
+  std::unique_ptr<Subject> clone() const override { return std::make_unique<JoinSubject>(join_->clone()); }
+  Tensors forward(const Tensors& x) override {
+    shapes_.clear();
+    for (const Tensor<double>& tensor : x) shapes_.push_back(tensor.shape());
+    return {join_->forward(x)};
+  }
+  Tensors backward(const Tensors& dy) override { return join_->backward(dy[0], shapes_); }
+
+ private:
+  std::unique_ptr<Join<double>> join_;
+  std::vector<Shape> shapes_;
+};
+
 using ScalarFunction = std::function<LossResult<double>(const Tensor<double>&)>;
 
 class ScalarSubject final : public Subject {
@@ -256,6 +290,12 @@ GradientReport check_subject(const Subject& subject, std::string name, const Ten
   return report;
 }
 
+// For what has no modes.
+GradientCheckOptions one_mode(GradientCheckOptions options) {
+  if (options.evaluation) options.training = false;
+  return options;
+}
+
 }  // namespace
 
 GradientReport check_gradients(const Layer<double>& layer, const Tensor<double>& x,
@@ -266,6 +306,16 @@ GradientReport check_gradients(const Layer<double>& layer, const Tensor<double>&
                        options);
 }
 
+GradientReport check_gradients(const Graph<double>& graph, const std::vector<Tensor<double>>& inputs,
+                               const GradientCheckOptions& options) {
+  return check_subject(GraphSubject(graph), graph.label(), inputs, options);
+}
+
+GradientReport check_gradients(const Join<double>& join, const std::vector<Tensor<double>>& inputs,
+                               const GradientCheckOptions& options) {
+  return check_subject(JoinSubject(join.clone()), join.label(), inputs, one_mode(options));
+}
+
 GradientReport check_gradients(const Loss<double>& loss, const Tensor<double>& scores, const Labels& labels,
                                const GradientCheckOptions& options) {
   return check_gradients([&](const Tensor<double>& x) { return loss(x, labels); }, scores, options);
@@ -273,9 +323,7 @@ GradientReport check_gradients(const Loss<double>& loss, const Tensor<double>& s
 
 GradientReport check_gradients(const std::function<LossResult<double>(const Tensor<double>&)>& loss,
                                const Tensor<double>& x, const GradientCheckOptions& options) {
-  GradientCheckOptions one_mode = options;
-  one_mode.training = !options.evaluation;  // a loss has no modes
-  return check_subject(ScalarSubject(loss), "loss", {x}, one_mode);
+  return check_subject(ScalarSubject(loss), "loss", {x}, one_mode(options));
 }
 
 bool GradientReport::passed() const {
@@ -296,21 +344,12 @@ std::string GradientReport::to_string() const {
                      scientific(row.error, 1), row.where,
                      std::isnan(row.analytic) ? "not written" : scientific(row.analytic, 9),
                      scientific(row.numeric, 9), row.passed ? "ok" : "FAIL"});
-  std::vector<std::size_t> widths(cells[0].size());
-  for (const auto& line : cells)
-    for (std::size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
-  std::string text = "Gradients of " + subject + "\n";
-  for (const auto& line : cells) {
-    std::string line_text;
-    for (std::size_t c = 0; c < line.size(); ++c) {
-      const std::string padding(widths[c] - line[c].size(), ' ');
-      const bool right = c == 3 || c == 6 || c == 7;
-      line_text += "  " + (right ? padding + line[c] : line[c] + padding);
-    }
-    text += line_text.substr(0, line_text.find_last_not_of(' ') + 1) + "\n";
-  }
-  return text + (passed() ? "passed" : "FAILED") + ": largest relative error " +
-         scientific(max_relative_error(), 1) + ", tolerance " + scientific(tolerance, 0) + "\n";
+  const std::string rows_text =
+      table(cells, {Align::left, Align::left, Align::left, Align::right, Align::right, Align::left,
+                    Align::right, Align::right, Align::left});
+  return "Gradients of " + subject + "\n" + rows_text + (passed() ? "passed" : "FAILED") +
+         ": largest relative error " + scientific(max_relative_error(), 1) + ", tolerance " +
+         scientific(tolerance, 0) + "\n";
 }
 
 std::ostream& operator<<(std::ostream& stream, const GradientReport& report) {

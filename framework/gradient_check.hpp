@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/graph.hpp"
+#include "strata/framework/join.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 
@@ -76,6 +78,14 @@ std::ostream& operator<<(std::ostream& stream, const GradientReport& report);
 /// Gradients left by backward_parameters get rows of their own if they differ from those of backward.
 /// Throws ArgumentError for options out of range, and what the layer throws.
 GradientReport check_gradients(const Layer<double>& layer, const Tensor<double>& x,
+                               const GradientCheckOptions& options = {});
+
+/// The same for a graph of several inputs or outputs; its rows are "input 0", "input 1", …
+GradientReport check_gradients(const Graph<double>& graph, const std::vector<Tensor<double>>& inputs,
+                               const GradientCheckOptions& options = {});
+
+/// Checks the gradient of a join with respect to each input.
+GradientReport check_gradients(const Join<double>& join, const std::vector<Tensor<double>>& inputs,
                                const GradientCheckOptions& options = {});
 
 /// Checks the gradient of a loss with respect to the scores.

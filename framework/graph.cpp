@@ -1,0 +1,418 @@
+#include "strata/framework/graph.hpp"
+
+#include <algorithm>
+#include <queue>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace strata {
+namespace {
+
+std::string quoted(const std::string& name) {
+  return "'" + name + "'";
+}
+
+std::string counted(std::size_t count, const std::string& noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+template <class T>
+std::vector<Shape> shapes_of(const std::vector<Tensor<T>>& tensors) {
+  std::vector<Shape> shapes;
+  for (const Tensor<T>& tensor : tensors) shapes.push_back(tensor.shape());
+  return shapes;
+}
+
+template <class T>
+std::vector<Tensor<T>> one(Tensor<T> tensor) {
+  std::vector<Tensor<T>> list;  // an initializer list would copy
+  list.push_back(std::move(tensor));
+  return list;
+}
+
+// The first path that two layers below `parent` share, or "".
+template <class T>
+std::string find_shared_path(Layer<T>& parent, const std::string& prefix,
+                             std::unordered_set<std::string>& seen) {
+  for (const auto& child : parent.children()) {
+    const std::string path = prefix + child.name;
+    if (!seen.insert(path).second) return path;
+    if (std::string shared = find_shared_path(*child.layer, path + ".", seen); !shared.empty()) return shared;
+  }
+  return "";
+}
+
+}  // namespace
+
+template <class T>
+Graph<T>::Graph(const Graph& other)
+    : Layer<T>(other),
+      inputs_(other.inputs_),
+      output_names_(other.output_names_),
+      problem_(other.problem_),
+      order_(other.order_),
+      outputs_(other.outputs_),
+      shapes_(other.shapes_),
+      backward_of_several_due_(other.backward_of_several_due_) {
+  for (const Node& node : other.nodes_)
+    nodes_.push_back({node.name, node.from, node.layer ? node.layer->clone() : nullptr,
+                      node.join ? node.join->clone() : nullptr, node.sources, node.uses});
+}
+
+template <class T>
+Graph<T>& Graph<T>::operator=(const Graph& other) {
+  return *this = Graph(other);
+}
+
+template <class T>
+Graph<T>& Graph<T>::append(Node node) {
+  if (node.name.empty() || node.name.front() == '.' || node.name.back() == '.')
+    throw GraphError(this->label() + ": " + quoted(node.name) + " cannot name a node");
+  for (const Node& other : nodes_)
+    if (other.name == node.name)
+      throw GraphError(this->label() + ": there are two nodes named " + quoted(node.name));
+  const std::string path = this->path().empty() ? node.name : this->path() + "." + node.name;
+  if (node.layer) node.layer->set_path(path);
+  if (node.join) node.join->set_path(path);
+  nodes_.push_back(std::move(node));
+  if (is_input(nodes_.size() - 1)) inputs_.push_back(nodes_.size() - 1);
+  plan();
+  return *this;
+}
+
+template <class T>
+Graph<T>& Graph<T>::input(std::string name) {
+  return append({.name = std::move(name), .from = {}, .layer = {}, .join = {}, .sources = {}});
+}
+
+template <class T>
+Graph<T>& Graph<T>::add(std::string name, std::unique_ptr<Layer<T>> layer, std::string from) {
+  if (!layer) throw GraphError(this->label() + ": layer " + quoted(name) + " is null");
+  return append({.name = std::move(name),
+                 .from = {std::move(from)},
+                 .layer = std::move(layer),
+                 .join = {},
+                 .sources = {}});
+}
+
+template <class T>
+Graph<T>& Graph<T>::join(std::string name, std::unique_ptr<Join<T>> join, std::vector<std::string> from) {
+  if (!join) throw GraphError(this->label() + ": join " + quoted(name) + " is null");
+  if (from.empty()) throw GraphError(this->label() + ": join " + quoted(name) + " takes nothing");
+  return append({.name = std::move(name),
+                 .from = std::move(from),
+                 .layer = {},
+                 .join = std::move(join),
+                 .sources = {}});
+}
+
+template <class T>
+Graph<T>& Graph<T>::output(std::string node) {
+  if (std::find(output_names_.begin(), output_names_.end(), node) != output_names_.end())
+    throw GraphError(this->label() + ": " + quoted(node) + " is an output already");
+  output_names_.push_back(std::move(node));
+  plan();
+  return *this;
+}
+
+template <class T>
+void Graph<T>::check() const {
+  if (!problem_.empty()) throw GraphError(this->label() + ": " + problem_);
+}
+
+template <class T>
+void Graph<T>::plan() {
+  problem_ = find_problem();
+}
+
+template <class T>
+std::string Graph<T>::find_problem() {
+  if (inputs_.empty()) return "has no input";
+  if (output_names_.empty()) return "has no output";
+
+  std::unordered_map<std::string, std::size_t> index;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) index[nodes_[i].name] = i;
+  std::vector<std::vector<std::size_t>> consumers(nodes_.size());
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    nodes_[i].sources.clear();
+    for (const std::string& from : nodes_[i].from) {
+      const auto source = index.find(from);
+      if (source == index.end())
+        return quoted(nodes_[i].name) + " takes " + quoted(from) + ", which is not in the graph";
+      nodes_[i].sources.push_back(source->second);
+      consumers[source->second].push_back(i);
+    }
+  }
+  outputs_.clear();
+  for (const std::string& name : output_names_) {
+    const auto node = index.find(name);
+    if (node == index.end()) return "the output " + quoted(name) + " is not in the graph";
+    outputs_.push_back(node->second);
+  }
+
+  // Kahn's algorithm; of the nodes that are ready, the one that was named first comes first.
+  order_.clear();
+  std::vector<std::size_t> missing(nodes_.size());
+  std::vector<bool> ordered(nodes_.size());
+  std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> ready;
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if ((missing[i] = nodes_[i].sources.size()) == 0) ready.push(i);
+  while (!ready.empty()) {
+    const std::size_t node = ready.top();
+    ready.pop();
+    order_.push_back(node);
+    ordered[node] = true;
+    for (const std::size_t consumer : consumers[node])
+      if (--missing[consumer] == 0) ready.push(consumer);
+  }
+  if (order_.size() < nodes_.size()) return find_cycle(ordered);
+
+  for (std::size_t i = 0; i < nodes_.size(); ++i) nodes_[i].uses = consumers[i].size();
+  for (const std::size_t node : outputs_) ++nodes_[node].uses;
+  for (const Node& node : nodes_)
+    if (node.uses == 0) return quoted(node.name) + " is not used: nothing takes it and it is not an output";
+  std::unordered_set<std::string> seen;
+  if (const std::string shared = find_shared_path(*this, "", seen); !shared.empty())
+    return "there are two layers with the path " + quoted(shared);
+  return "";
+}
+
+template <class T>
+std::string Graph<T>::find_cycle(const std::vector<bool>& ordered) const {
+  // A node that could not be ordered has a source that could not be: go back until a node comes again.
+  std::vector<std::size_t> walk{
+      static_cast<std::size_t>(std::find(ordered.begin(), ordered.end(), false) - ordered.begin())};
+  while (true) {
+    const std::vector<std::size_t>& sources = nodes_[walk.back()].sources;
+    const std::size_t next =
+        *std::find_if(sources.begin(), sources.end(), [&](std::size_t i) { return !ordered[i]; });
+    const auto first = std::find(walk.begin(), walk.end(), next) - walk.begin();
+    walk.push_back(next);
+    if (first == std::ssize(walk) - 1) continue;
+    std::string text = "there is a cycle: ";
+    for (auto i = std::ssize(walk); i-- > first;)
+      text += quoted(nodes_[walk[i]].name) + (i == first ? "" : " -> ");
+    return text;
+  }
+}
+
+template <class T>
+void Graph<T>::require_single() const {
+  check();
+  if (inputs_.size() != 1 || outputs_.size() != 1)
+    throw StateError(this->label() + ": has " + counted(inputs_.size(), "input") + " and " +
+                     counted(outputs_.size(), "output") + "; use the calls that take vectors");
+}
+
+template <class T>
+std::vector<Shape> Graph<T>::node_shapes(const std::vector<Shape>& inputs) const {
+  check();
+  if (inputs.size() != inputs_.size())
+    throw ShapeError(this->label() + ": expected " + counted(inputs_.size(), "input tensor") + ", got " +
+                     std::to_string(inputs.size()));
+  std::vector<Shape> shapes(nodes_.size());
+  for (std::size_t k = 0; k < inputs.size(); ++k) shapes[inputs_[k]] = inputs[k];
+  for (const std::size_t i : order_) {
+    const Node& node = nodes_[i];
+    if (node.layer) shapes[i] = node.layer->output_shape(shapes[node.sources[0]]);
+    if (!node.join) continue;
+    std::vector<Shape> joined;
+    for (const std::size_t source : node.sources) joined.push_back(shapes[source]);
+    shapes[i] = node.join->output_shape(joined);
+  }
+  return shapes;
+}
+
+template <class T>
+template <class RunLayer>
+std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunLayer& run_layer) const {
+  std::vector<Tensor<T>> values(nodes_.size());
+  std::vector<std::size_t> uses;
+  for (const Node& node : nodes_) uses.push_back(node.uses);
+  for (std::size_t k = 0; k < x.size(); ++k) values[inputs_[k]] = std::move(x[k]);
+  // The last to take a value gets its memory, so that nothing is kept that no one will read.
+  const auto take = [&](std::size_t i) -> Tensor<T> {
+    if (--uses[i] == 0) return std::move(values[i]);
+    return values[i];
+  };
+  for (const std::size_t i : order_) {
+    const Node& node = nodes_[i];
+    if (node.layer) values[i] = run_layer(*node.layer, take(node.sources[0]));
+    if (!node.join) continue;
+    std::vector<Tensor<T>> joined;
+    for (const std::size_t source : node.sources) joined.push_back(take(source));
+    values[i] = node.join->forward(std::move(joined));
+  }
+  std::vector<Tensor<T>> y;
+  for (const std::size_t node : outputs_) y.push_back(take(node));
+  return y;
+}
+
+template <class T>
+std::vector<Tensor<T>> Graph<T>::run_backward(std::vector<Tensor<T>> dy, bool parameters_only) {
+  std::vector<Tensor<T>> gradients(nodes_.size());
+  std::vector<bool> begun(nodes_.size());
+  const auto give = [&](std::size_t i, Tensor<T> gradient) {
+    if (begun[i])
+      add_to(gradients[i], gradient);
+    else
+      gradients[i] = std::move(gradient);
+    begun[i] = true;
+  };
+  const auto is_needed = [&](std::size_t source) { return !parameters_only || !is_input(source); };
+
+  for (std::size_t k = 0; k < dy.size(); ++k) give(outputs_[k], std::move(dy[k]));
+  for (auto i = order_.rbegin(); i != order_.rend(); ++i) {
+    const Node& node = nodes_[*i];
+    const bool any_needed = std::any_of(node.sources.begin(), node.sources.end(), is_needed);
+    if (node.layer) {
+      if (any_needed)
+        give(node.sources[0], node.layer->backward(std::move(gradients[*i])));
+      else
+        node.layer->backward_parameters(std::move(gradients[*i]));
+    } else if (node.join && any_needed) {
+      std::vector<Shape> joined;
+      for (const std::size_t source : node.sources) joined.push_back(shapes_[source]);
+      std::vector<Tensor<T>> dx = node.join->backward(std::move(gradients[*i]), joined);
+      for (std::size_t k = 0; k < dx.size(); ++k)
+        if (is_needed(node.sources[k])) give(node.sources[k], std::move(dx[k]));
+    }
+  }
+  std::vector<Tensor<T>> dx;
+  if (!parameters_only)
+    for (const std::size_t node : inputs_) dx.push_back(std::move(gradients[node]));
+  return dx;
+}
+
+template <class T>
+std::vector<Tensor<T>> Graph<T>::forward(std::vector<Tensor<T>> x) {
+  if (x.size() == 1 && input_count() == 1 && output_count() == 1)
+    return one(Layer<T>::forward(std::move(x[0])));
+  backward_of_several_due_ = false;
+  shapes_ = node_shapes(shapes_of(x));
+  std::vector<Tensor<T>> y =
+      run(std::move(x), [](Layer<T>& layer, Tensor<T> value) { return layer.forward(std::move(value)); });
+  backward_of_several_due_ = true;
+  return y;
+}
+
+template <class T>
+void Graph<T>::begin_backward(const std::vector<Tensor<T>>& dy) {
+  if (!backward_of_several_due_) throw StateError(this->label() + ": backward needs a forward before it");
+  if (dy.size() != outputs_.size())
+    throw ShapeError(this->label() + ": expected " + counted(outputs_.size(), "output gradient") + ", got " +
+                     std::to_string(dy.size()));
+  for (std::size_t k = 0; k < dy.size(); ++k)
+    if (dy[k].shape() != shapes_[outputs_[k]])
+      throw ShapeError(this->label() + ": expected a gradient of output " + quoted(output_names_[k]) +
+                       " of shape " + to_string(shapes_[outputs_[k]]) + ", got " + to_string(dy[k].shape()));
+  backward_of_several_due_ = false;
+}
+
+template <class T>
+std::vector<Tensor<T>> Graph<T>::backward(std::vector<Tensor<T>> dy) {
+  if (dy.size() == 1 && input_count() == 1 && output_count() == 1)
+    return one(Layer<T>::backward(std::move(dy[0])));
+  begin_backward(dy);
+  return run_backward(std::move(dy), false);
+}
+
+template <class T>
+void Graph<T>::backward_parameters(std::vector<Tensor<T>> dy) {
+  if (dy.size() == 1 && input_count() == 1 && output_count() == 1)
+    return Layer<T>::backward_parameters(std::move(dy[0]));
+  begin_backward(dy);
+  run_backward(std::move(dy), true);
+}
+
+template <class T>
+std::vector<Tensor<T>> Graph<T>::infer(std::vector<Tensor<T>> x) const {
+  node_shapes(shapes_of(x));
+  return run(std::move(x),
+             [](const Layer<T>& layer, Tensor<T> value) { return layer.infer(std::move(value)); });
+}
+
+template <class T>
+std::vector<Shape> Graph<T>::output_shapes(const std::vector<Shape>& inputs) const {
+  const std::vector<Shape> shapes = node_shapes(inputs);
+  std::vector<Shape> result;
+  for (const std::size_t node : outputs_) result.push_back(shapes[node]);
+  return result;
+}
+
+template <class T>
+std::vector<typename Layer<T>::Step> Graph<T>::steps(const std::vector<Shape>& inputs) const {
+  const std::vector<Shape> shapes = node_shapes(inputs);
+  std::vector<typename Layer<T>::Step> all;
+  for (const std::size_t i : order_) {
+    const Node& node = nodes_[i];
+    if (is_input(i)) continue;
+    all.push_back({node.name, node.layer ? node.layer->type() : node.join->type(), node.layer.get(),
+                   shapes[node.sources[0]], shapes[i]});
+  }
+  return all;
+}
+
+template <class T>
+std::vector<typename Layer<T>::Step> Graph<T>::steps(const Shape& input) const {
+  require_single();
+  return steps(std::vector<Shape>{input});
+}
+
+template <class T>
+void Graph<T>::set_path(std::string path) {
+  Layer<T>::set_path(std::move(path));
+  for (const Node& node : nodes_)
+    if (node.join) node.join->set_path(this->path().empty() ? node.name : this->path() + "." + node.name);
+}
+
+template <class T>
+Shape Graph<T>::output_shape(const Shape& input) const {
+  require_single();
+  return output_shapes({input})[0];
+}
+
+template <class T>
+std::uint64_t Graph<T>::multiply_adds(const Shape& input) const {
+  std::uint64_t total = 0;
+  for (const auto& step : steps(input))
+    if (step.layer) total += step.layer->multiply_adds(step.input);
+  return total;
+}
+
+template <class T>
+std::vector<typename Layer<T>::Child> Graph<T>::children() {
+  std::vector<typename Layer<T>::Child> all;
+  for (const Node& node : nodes_)
+    if (node.layer) all.push_back({node.name, node.layer.get()});
+  return all;
+}
+
+template <class T>
+Tensor<T> Graph<T>::do_forward(Tensor<T> x) {
+  shapes_ = node_shapes({x.shape()});
+  return std::move(run(one(std::move(x)),
+                       [](Layer<T>& layer, Tensor<T> value) { return layer.forward(std::move(value)); })[0]);
+}
+
+template <class T>
+Tensor<T> Graph<T>::do_backward(Tensor<T> dy) {
+  return std::move(run_backward(one(std::move(dy)), false)[0]);
+}
+
+template <class T>
+void Graph<T>::do_backward_parameters(Tensor<T> dy) {
+  run_backward(one(std::move(dy)), true);
+}
+
+template <class T>
+Tensor<T> Graph<T>::do_infer(Tensor<T> x) const {
+  return std::move(run(one(std::move(x)), [](const Layer<T>& layer, Tensor<T> value) {
+    return layer.infer(std::move(value));
+  })[0]);
+}
+
+template class Graph<float>;
+template class Graph<double>;
+
+}  // namespace strata

@@ -1,0 +1,48 @@
+#include "strata/framework/join.hpp"
+
+#include "strata/framework/error.hpp"
+#include "strata/framework/parallel.hpp"
+
+namespace strata {
+
+template <class T>
+Tensor<T> Join<T>::forward(std::vector<Tensor<T>> x) const {
+  std::vector<Shape> shapes;
+  for (const Tensor<T>& input : x) shapes.push_back(input.shape());
+  if (x.empty()) fail_shapes("at least one input", shapes);
+  output_shape(shapes);
+  return do_forward(std::move(x));
+}
+
+template <class T>
+std::vector<Tensor<T>> Join<T>::backward(Tensor<T> dy, const std::vector<Shape>& inputs) const {
+  if (inputs.empty()) fail_shapes("at least one input", inputs);
+  const Shape expected = output_shape(inputs);
+  if (dy.shape() != expected)
+    throw ShapeError(label() + ": expected an output gradient of shape " + to_string(expected) + ", got " +
+                     to_string(dy.shape()));
+  return do_backward(std::move(dy), inputs);
+}
+
+template <class T>
+void Join<T>::fail_shapes(const std::string& expected, const std::vector<Shape>& got) const {
+  std::string text;
+  for (const Shape& shape : got) text += (text.empty() ? "" : " and ") + to_string(shape);
+  throw ShapeError(label() + ": expected " + expected + ", got " + (got.empty() ? "none" : text));
+}
+
+template <class T>
+void add_to(Tensor<T>& a, const Tensor<T>& b) {
+  T* to = a.data();
+  const T* from = b.data();
+  parallel_ranges(static_cast<Index>(a.size()), Index{1} << 16, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) to[i] += from[i];
+  });
+}
+
+template class Join<float>;
+template class Join<double>;
+template void add_to(Tensor<float>&, const Tensor<float>&);
+template void add_to(Tensor<double>&, const Tensor<double>&);
+
+}  // namespace strata

@@ -1,0 +1,66 @@
+#include "strata/layers/concat.hpp"
+
+#include <algorithm>
+
+namespace strata {
+namespace {
+
+// Calls body(offset in the joined sample, branch, size of the branch's sample, sample) for every block.
+template <class T, class Body>
+void for_each_block(const std::vector<Tensor<T>>& branches, const Body& body) {
+  const std::size_t batch = branches[0].shape()[0];
+  for (std::size_t n = 0; n < batch; ++n) {
+    std::size_t offset = 0;
+    for (std::size_t k = 0; k < branches.size(); ++k) {
+      const std::size_t size = branches[k].size() / batch;
+      body(offset, k, size, n);
+      offset += size;
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+Shape Concat<T>::output_shape(const std::vector<Shape>& inputs) const {
+  Shape joined = inputs.at(0);
+  if (joined.size() < 2) this->fail_shapes("inputs (N, C, ...)", inputs);
+  joined[1] = 0;
+  for (const Shape& shape : inputs) {
+    Shape rest = shape;
+    if (rest.size() == joined.size()) rest[1] = joined[1];
+    if (rest != joined) this->fail_shapes("inputs that differ in axis 1 alone", inputs);
+    joined[1] += shape[1];
+  }
+  return joined;
+}
+
+template <class T>
+Tensor<T> Concat<T>::do_forward(std::vector<Tensor<T>> x) const {
+  std::vector<Shape> shapes;
+  for (const Tensor<T>& input : x) shapes.push_back(input.shape());
+  auto y = empty<T>(output_shape(shapes));
+  if (y.size() == 0) return y;
+  const std::size_t row = y.size() / y.shape()[0];
+  for_each_block(x, [&](std::size_t offset, std::size_t k, std::size_t size, std::size_t n) {
+    std::copy_n(x[k].data() + n * size, size, y.data() + n * row + offset);
+  });
+  return y;
+}
+
+template <class T>
+std::vector<Tensor<T>> Concat<T>::do_backward(Tensor<T> dy, const std::vector<Shape>& inputs) const {
+  std::vector<Tensor<T>> dx;
+  for (const Shape& shape : inputs) dx.push_back(empty<T>(shape));
+  if (dy.size() == 0) return dx;
+  const std::size_t row = dy.size() / dy.shape()[0];
+  for_each_block(dx, [&](std::size_t offset, std::size_t k, std::size_t size, std::size_t n) {
+    std::copy_n(dy.data() + n * row + offset, size, dx[k].data() + n * size);
+  });
+  return dx;
+}
+
+template class Concat<float>;
+template class Concat<double>;
+
+}  // namespace strata
