@@ -1,6 +1,7 @@
 #include "strata/layers/dropout.hpp"
 
 #include <cmath>
+#include <sstream>
 
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
@@ -27,9 +28,9 @@ Dropout<T>::Dropout(double p, const char* type) : p_(p), seed_(static_cast<std::
 
 template <class T>
 std::string Dropout<T>::options() const {
-  std::string text = std::to_string(p_);
-  text.erase(text.find_last_not_of('0') + 1);
-  return "p " + (text.back() == '.' ? text + "0" : text);
+  std::ostringstream text;
+  text << "p " << p_;
+  return text.str();
 }
 
 template <class T>

@@ -1,24 +1,20 @@
 // ReLU: the rectifier.
 #pragma once
 
-#include "strata/framework/layer.hpp"
+#include "strata/layers/leaky_relu.hpp"
 
 namespace strata {
 
-/// y = max(x, 0), any shape. Backward: dx = dy where x > 0, else 0 (the gradient at 0 is 0).
+/// y = max(x, 0), any shape; NaN stays NaN. Backward: dx = dy where x > 0, else 0 (the gradient at 0 is 0).
+/// It is LeakyReLU with a slope of 0.
 template <class T>
-class ReLU final : public Layer<T> {
+class ReLU final : public LeakyReLU<T> {
  public:
+  ReLU() : LeakyReLU<T>(0) {}
+
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<ReLU>(*this); }
   std::string type() const override { return "ReLU"; }
-
- protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
-
- private:
-  std::vector<std::uint8_t> positive_;  // one bit an element
+  std::string options() const override { return ""; }
 };
 
 extern template class ReLU<float>;

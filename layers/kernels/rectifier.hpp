@@ -1,4 +1,4 @@
-// max(x, 0) with a mask of one bit an element.
+// x where it is positive, slope * x elsewhere, with a mask of one bit an element.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +7,14 @@
 
 namespace strata::kernels {
 
+/// With slope 0 what is not positive becomes 0, infinity too. NaN stays NaN.
 template <class T>
 struct Rectifier {
-  /// x = max(x, 0); bit i % 8 of positive[i / 8] tells whether x[i] > 0. NaN stays NaN.
-  void (*forward)(T* x, std::uint8_t* positive, Index count);
-  /// dy = 0 where the bit is 0.
-  void (*backward)(T* dy, const std::uint8_t* positive, Index count);
-  void (*infer)(T* x, Index count);
+  /// Bit i % 8 of positive[i / 8] tells whether x[i] > 0.
+  void (*forward)(T* x, std::uint8_t* positive, T slope, Index count);
+  /// dy *= slope where the bit is 0.
+  void (*backward)(T* dy, const std::uint8_t* positive, T slope, Index count);
+  void (*infer)(T* x, T slope, Index count);
 };
 
 }  // namespace strata::kernels

@@ -1,0 +1,60 @@
+#include "strata/layers/global_avg_pool_2d.hpp"
+
+#include "strata/framework/parallel.hpp"
+
+namespace strata {
+namespace {
+
+// In double, and in lanes so that it becomes vector code.
+template <class T>
+double sum(const T* x, Index count) {
+  constexpr Index kLanes = 8;
+  double lanes[kLanes] = {};
+  Index i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (Index lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(x[i + lane]);
+  for (; i < count; ++i) lanes[0] += static_cast<double>(x[i]);
+  double total = 0;
+  for (const double lane : lanes) total += lane;
+  return total;
+}
+
+}  // namespace
+
+template <class T>
+Shape GlobalAvgPool2D<T>::output_shape(const Shape& input) const {
+  if (input.size() != 4 || input[2] == 0 || input[3] == 0)
+    this->fail_shape("(N, C, H, W) with H >= 1 and W >= 1", input);
+  return {input[0], input[1], 1, 1};
+}
+
+template <class T>
+Tensor<T> GlobalAvgPool2D<T>::do_infer(Tensor<T> x) const {
+  auto y = empty<T>(output_shape(x.shape()));
+  const auto pixels = static_cast<Index>(x.shape()[2] * x.shape()[3]);
+  parallel_ranges(static_cast<Index>(y.size()), std::max<Index>(1, (Index{1} << 16) / pixels),
+                  [&](Index begin, Index end) {
+                    for (Index plane = begin; plane < end; ++plane)
+                      y.data()[plane] = static_cast<T>(sum(x.data() + plane * pixels, pixels) /
+                                                       static_cast<double>(pixels));
+                  });
+  return y;
+}
+
+template <class T>
+Tensor<T> GlobalAvgPool2D<T>::do_backward(Tensor<T> dy) {
+  auto dx = empty<T>(this->input_shape());
+  const auto pixels = static_cast<Index>(dx.shape()[2] * dx.shape()[3]);
+  parallel_ranges(static_cast<Index>(dy.size()), std::max<Index>(1, (Index{1} << 16) / pixels),
+                  [&](Index begin, Index end) {
+                    for (Index plane = begin; plane < end; ++plane)
+                      std::fill_n(dx.data() + plane * pixels, pixels,
+                                  dy.data()[plane] / static_cast<T>(pixels));
+                  });
+  return dx;
+}
+
+template class GlobalAvgPool2D<float>;
+template class GlobalAvgPool2D<double>;
+
+}  // namespace strata

@@ -1,0 +1,33 @@
+// LeakyReLU: the rectifier that lets a little of the negative side through.
+#pragma once
+
+#include "strata/framework/layer.hpp"
+
+namespace strata {
+
+/// y = x where x > 0, else negative_slope * x; any shape. Backward: dx = dy where x > 0, else
+/// negative_slope * dy (so the gradient at 0 is the slope). Maas et al., 2013.
+template <class T>
+class LeakyReLU : public Layer<T> {
+ public:
+  /// Throws ArgumentError unless the slope is finite.
+  explicit LeakyReLU(double negative_slope = 0.01);
+
+  std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<LeakyReLU>(*this); }
+  std::string type() const override { return "LeakyReLU"; }
+  std::string options() const override;
+
+ protected:
+  Tensor<T> do_forward(Tensor<T> x) override;
+  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_infer(Tensor<T> x) const override;
+
+ private:
+  double negative_slope_;
+  Tensor<std::uint8_t> positive_;  // one bit an element
+};
+
+extern template class LeakyReLU<float>;
+extern template class LeakyReLU<double>;
+
+}  // namespace strata

@@ -1,0 +1,123 @@
+#include "tests/layers/layer_checks.hpp"
+
+namespace strata {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+template <class T>
+class AvgPool2DOf : public ::testing::Test {};
+using Types = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(AvgPool2DOf, Types);
+
+TYPED_TEST(AvgPool2DOf, EqualsTheFormula) {
+  using T = TypeParam;
+  Random random(3);
+  const auto up_to = [&](Index bound) {
+    return static_cast<Index>(random.below(static_cast<std::uint64_t>(bound)));
+  };
+  for (int round = 0; round < 200; ++round) {
+    const Size2D window(1 + up_to(5), 1 + up_to(5)), stride(1 + up_to(6), 1 + up_to(6));
+    const Size2D padding(up_to(window.h / 2 + 1), up_to(window.w / 2 + 1));
+    const Index h = std::max<Index>(1, window.h - 2 * padding.h) + up_to(12);
+    const Index w = std::max<Index>(1, window.w - 2 * padding.w) + up_to(12);
+    const bool count_include_pad = round % 2;
+    AvgPool2D<T> layer(window,
+                       {.stride = stride, .padding = padding, .count_include_pad = count_include_pad});
+    const auto x = random.normal<T>({2, 3, static_cast<std::size_t>(h), static_cast<std::size_t>(w)});
+    SCOPED_TRACE(layer.options() + " of " + to_string(x.shape()));
+    const Tensor<T> y = layer.forward(x);
+    ASSERT_EQ(static_cast<Index>(y.shape()[2]), (h + 2 * padding.h - window.h) / stride.h + 1);
+    ASSERT_EQ(static_cast<Index>(y.shape()[3]), (w + 2 * padding.w - window.w) / stride.w + 1);
+    const auto dy = random.normal<T>(y.shape());
+    auto want_y = full<double>(y.shape(), 0), want_dx = full<double>(x.shape(), 0);
+    for (std::size_t plane = 0; plane < 6; ++plane)
+      for (std::size_t i = 0; i < y.shape()[2]; ++i)
+        for (std::size_t j = 0; j < y.shape()[3]; ++j) {
+          std::vector<std::array<Index, 2>> inside;
+          for (Index r = 0; r < window.h; ++r)
+            for (Index s = 0; s < window.w; ++s) {
+              const Index row = static_cast<Index>(i) * stride.h + r - padding.h;
+              const Index column = static_cast<Index>(j) * stride.w + s - padding.w;
+              if (row >= 0 && row < h && column >= 0 && column < w) inside.push_back({row, column});
+            }
+          const double divisor = count_include_pad ? static_cast<double>(window.h * window.w)
+                                                   : static_cast<double>(inside.size());
+          for (const auto& [row, column] : inside) {
+            want_y(plane / 3, plane % 3, i, j) +=
+                static_cast<double>(x(plane / 3, plane % 3, row, column)) / divisor;
+            want_dx(plane / 3, plane % 3, row, column) +=
+                static_cast<double>(dy(plane / 3, plane % 3, i, j)) / divisor;
+          }
+        }
+    const double tolerance = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
+    EXPECT_TRUE(testing::near(y, want_y, tolerance));
+    EXPECT_TRUE(testing::near(layer.backward(dy), want_dx, tolerance));
+  }
+}
+
+TYPED_TEST(AvgPool2DOf, KeepsTheContract) {
+  const auto x = Random(1).normal<TypeParam>({8, 8, 41, 40});
+  testing::expect_contract<TypeParam>(AvgPool2D<TypeParam>(2), x);
+  testing::expect_contract<TypeParam>(AvgPool2D<TypeParam>(3, {.stride = 2, .padding = 1}), x);
+  testing::expect_contract<TypeParam>(GlobalAvgPool2D<TypeParam>(), x);
+}
+
+TEST(AvgPool2D, GradientIsRight) {
+  const auto x = Random(5).normal<double>({2, 2, 7, 6});
+  for (const bool count_include_pad : {true, false})
+    testing::expect_right_gradients(
+        AvgPool2D<double>({3, 2}, {.stride = 2, .padding = 1, .count_include_pad = count_include_pad}), x);
+  testing::expect_right_gradients(AvgPool2D<double>(2, {.stride = 3}), x);
+  testing::expect_right_gradients(AvgPool2D<double>({1, 3}, {}), Random(6).normal<double>({1, 1, 1, 9}));
+  testing::expect_right_gradients(GlobalAvgPool2D<double>(), x);
+}
+
+TEST(AvgPool2D, RefusesMisuse) {
+  EXPECT_THAT(
+      [] {
+        AvgPool2D<float>({2, 0});
+      },
+      ThrowsMessage<ArgumentError>(HasSubstr("AvgPool2D: expected a window of at least 1x1, got 2x0")));
+  EXPECT_THAT(
+      [] { AvgPool2D<float>(2, {.stride = -2}); },
+      ThrowsMessage<ArgumentError>(HasSubstr("AvgPool2D: expected a stride of at least 1x1, got -2x-2")));
+  EXPECT_THAT(
+      [] { AvgPool2D<float>(2, {.padding = 2}); },
+      ThrowsMessage<ArgumentError>(HasSubstr("AvgPool2D: expected a padding from 0 to half the window")));
+  EXPECT_THAT(
+      [] {
+        AvgPool2D<float>(3).forward(full<float>({1, 1, 4, 2}, 0));
+      },
+      ThrowsMessage<ShapeError>(
+          HasSubstr("AvgPool2D: expected (N, C, H, W) with H >= 3 and W >= 3, got (1, 1, 4, 2)")));
+  EXPECT_EQ(AvgPool2D<float>(2, {.count_include_pad = false}).options(),
+            "window 2x2, stride 2x2, padding not counted");
+}
+
+TEST(GlobalAvgPool2D, IsAccurateInFloat) {
+  for (const std::size_t width : {1, 7, 8, 1000}) {
+    const auto x = Random(width).normal<float>({2, 3, 101, width}, 1e4, 1);
+    const auto y = GlobalAvgPool2D<float>().infer(x);
+    ASSERT_EQ(y.shape(), (Shape{2, 3, 1, 1}));
+    for (std::size_t plane = 0; plane < 6; ++plane) {
+      long double sum = 0;
+      for (std::size_t i = 0; i < 101 * width; ++i)
+        sum += static_cast<long double>(x.data()[plane * 101 * width + i]);
+      EXPECT_EQ(y.data()[plane], static_cast<float>(sum / static_cast<long double>(101 * width)));
+    }
+  }
+}
+
+TEST(GlobalAvgPool2D, RefusesMisuse) {
+  EXPECT_THAT(
+      [] {
+        GlobalAvgPool2D<float>().output_shape({2, 3});
+      },
+      ThrowsMessage<ShapeError>(HasSubstr("GlobalAvgPool2D: expected (N, C, H, W)")));
+  EXPECT_THROW(GlobalAvgPool2D<float>().output_shape({2, 3, 0, 4}), ShapeError);
+}
+
+}  // namespace
+}  // namespace strata

@@ -1,0 +1,64 @@
+#include "tests/layers/layer_checks.hpp"
+
+namespace strata {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+template <class T>
+class Upsample2DOf : public ::testing::Test {};
+using Types = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Upsample2DOf, Types);
+
+TYPED_TEST(Upsample2DOf, EqualsTheFormula) {
+  using T = TypeParam;
+  for (const Size2D scale : {Size2D(1), Size2D(2), Size2D(3, 1), Size2D(1, 4), Size2D(5, 3)})
+    for (const Shape& shape : {Shape{2, 3, 4, 5}, Shape{1, 1, 1, 7}, Shape{1, 2, 7, 1}, Shape{0, 2, 3, 3}}) {
+      Upsample2D<T> layer(scale);
+      SCOPED_TRACE(layer.options() + " of " + to_string(shape));
+      const auto x = Random(1).normal<T>(shape);
+      const Tensor<T> y = layer.forward(x);
+      auto dy = Random(2).normal<T>(y.shape());
+      for (T& value : dy) value = std::round(T{8} * value);  // so that sums are exact
+      auto want_y = empty<T>({shape[0], shape[1], shape[2] * static_cast<std::size_t>(scale.h),
+                              shape[3] * static_cast<std::size_t>(scale.w)});
+      auto want_dx = full<T>(shape, T{0});
+      for (std::size_t n = 0; n < want_y.shape()[0]; ++n)
+        for (std::size_t c = 0; c < want_y.shape()[1]; ++c)
+          for (std::size_t i = 0; i < want_y.shape()[2]; ++i)
+            for (std::size_t j = 0; j < want_y.shape()[3]; ++j) {
+              const std::size_t row = i / static_cast<std::size_t>(scale.h);
+              const std::size_t column = j / static_cast<std::size_t>(scale.w);
+              want_y(n, c, i, j) = x(n, c, row, column);
+              want_dx(n, c, row, column) += dy(n, c, i, j);
+            }
+      EXPECT_TRUE(testing::same_bits(y, want_y));
+      EXPECT_EQ(layer.backward(dy), want_dx);
+    }
+}
+
+TYPED_TEST(Upsample2DOf, KeepsTheContract) {
+  testing::expect_contract<TypeParam>(Upsample2D<TypeParam>({2, 3}),
+                                      Random(1).normal<TypeParam>({3, 4, 50, 41}));
+}
+
+TEST(Upsample2D, GradientIsRight) {
+  testing::expect_right_gradients(Upsample2D<double>({2, 3}), Random(1).normal<double>({2, 2, 3, 2}));
+}
+
+TEST(Upsample2D, RefusesMisuse) {
+  EXPECT_THAT(
+      [] {
+        Upsample2D<float>({0, 2});
+      },
+      ThrowsMessage<ArgumentError>(HasSubstr("Upsample2D: expected a scale of at least 1x1, got 0x2")));
+  EXPECT_THAT(
+      [] {
+        Upsample2D<float>(2).output_shape({2, 3, 4});
+      },
+      ThrowsMessage<ShapeError>(HasSubstr("Upsample2D: expected (N, C, H, W), got (2, 3, 4)")));
+}
+
+}  // namespace
+}  // namespace strata
