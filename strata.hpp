@@ -11,6 +11,8 @@
 #include "strata/framework/initializer.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/join.hpp"
+#include "strata/framework/io/safetensors.hpp"
+#include "strata/framework/io/weights.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 #include "strata/framework/memory.hpp"

@@ -130,7 +130,7 @@ template <class T>
 std::vector<Buffer<T>> Layer<T>::named_buffers() {
   std::vector<Buffer<T>> all;
   for (Buffer<T>& buffer : own_buffers())
-    all.push_back({path_.empty() ? buffer.name : path_ + "." + buffer.name, buffer.value});
+    all.push_back({path_.empty() ? buffer.name : path_ + "." + buffer.name, buffer.value, buffer.in_weights});
   for (const Child& child : children())
     for (auto& buffer : child.layer->named_buffers()) all.push_back(std::move(buffer));
   return all;

@@ -27,12 +27,13 @@ struct Parameter {
         decay(decay_) {}
 };
 
-/// A named view of a part of a layer's state that is not learned: running averages (tensors) and counters. It
-/// is saved with the parameters.
+/// A named view of a part of a layer's state that is not learned: running averages (tensors) and counters.
+/// Checkpoints hold every buffer; files of weights only those that are part of what the network computes.
 template <class T>
 struct Buffer {
   std::string name;
   std::variant<Tensor<T>*, std::int64_t*> value;
+  bool in_weights = true;  ///< false: only needed to resume a run, such as dropout's position
 };
 
 }  // namespace strata

@@ -1,0 +1,38 @@
+#include "strata/framework/io/weights.hpp"
+
+#include "strata/framework/io/quote.hpp"
+#include "strata/framework/io/safetensors.hpp"
+
+namespace strata {
+
+template <class T>
+std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope) {
+  std::vector<StateEntry> entries;
+  for (auto& [name, parameter] : net.named_parameters()) entries.push_back({name, &parameter->value});
+  for (auto& buffer : net.named_buffers()) {
+    if (scope == StateScope::weights && !buffer.in_weights) continue;
+    std::visit([&](auto* place) { entries.push_back({buffer.name, place}); }, buffer.value);
+  }
+  return entries;
+}
+
+template <class T>
+void save_weights(Layer<T>& net, const std::filesystem::path& path) {
+  StateDict state = capture(state_of(net));
+  state.metadata["format"] = "pt";  // the note by which Python's tools know PyTorch's names and layouts
+  write_safetensors(state, path);
+}
+
+template <class T>
+LoadReport load_weights(Layer<T>& net, const std::filesystem::path& path, LoadOptions options) {
+  return restore(state_of(net), read_safetensors(path), detail::in_quotes(path.string()), options);
+}
+
+template std::vector<StateEntry> state_of(Layer<float>&, StateScope);
+template std::vector<StateEntry> state_of(Layer<double>&, StateScope);
+template void save_weights(Layer<float>&, const std::filesystem::path&);
+template void save_weights(Layer<double>&, const std::filesystem::path&);
+template LoadReport load_weights(Layer<float>&, const std::filesystem::path&, LoadOptions);
+template LoadReport load_weights(Layer<double>&, const std::filesystem::path&, LoadOptions);
+
+}  // namespace strata

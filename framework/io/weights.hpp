@@ -1,0 +1,39 @@
+// Weights to and from a safetensors file, under PyTorch's names.
+#pragma once
+
+#include <filesystem>
+
+#include "strata/framework/io/state_dict.hpp"
+#include "strata/framework/layer.hpp"
+
+namespace strata {
+
+enum class StateScope {
+  weights,  ///< parameters and the buffers that are part of what the network computes: PyTorch's state_dict
+  all       ///< every buffer too
+};
+
+/// Where a network keeps its state, by dotted name. Valid while the network lives and keeps its structure.
+template <class T>
+std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope = StateScope::weights);
+
+/// Writes the weights: F32 or F64 as T is, num_batches_tracked as I64. Atomic; the same weights give the same
+/// bytes. Throws DataError.
+template <class T>
+void save_weights(Layer<T>& net, const std::filesystem::path& path);
+
+/// Reads weights into the network. Types must be those of the network: nothing is converted. Missing,
+/// unexpected and mis-shaped tensors and those of another type are named in one DataError, unless
+/// `{.strict = false}`: then what fits is loaded and the report tells the rest. After an error the network is
+/// as it was.
+template <class T>
+LoadReport load_weights(Layer<T>& net, const std::filesystem::path& path, LoadOptions options = {});
+
+extern template std::vector<StateEntry> state_of(Layer<float>&, StateScope);
+extern template std::vector<StateEntry> state_of(Layer<double>&, StateScope);
+extern template void save_weights(Layer<float>&, const std::filesystem::path&);
+extern template void save_weights(Layer<double>&, const std::filesystem::path&);
+extern template LoadReport load_weights(Layer<float>&, const std::filesystem::path&, LoadOptions);
+extern template LoadReport load_weights(Layer<double>&, const std::filesystem::path&, LoadOptions);
+
+}  // namespace strata

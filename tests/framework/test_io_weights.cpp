@@ -1,0 +1,203 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "strata/framework/io/safetensors.hpp"
+#include "strata/framework/io/weights.hpp"
+#include "strata/strata.hpp"
+#include "tests/framework/temporary_folder.hpp"
+
+namespace strata {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// A layer with one buffer of every kind.
+template <class T>
+class Stateful final : public Layer<T> {
+ public:
+  Parameter<T> weight{"weight", Tensor<T>{1, 2, 3}};
+  Tensor<T> running_mean{T{0.5}, T{-0.5}};
+  std::int64_t batches = 7;
+  std::int64_t position = 9;
+
+  std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Stateful>(*this); }
+  std::string type() const override { return "Stateful"; }
+
+ protected:
+  Tensor<T> do_forward(Tensor<T> x) override { return x; }
+  Tensor<T> do_backward(Tensor<T> dy) override { return dy; }
+  Tensor<T> do_infer(Tensor<T> x) const override { return x; }
+  std::vector<Parameter<T>*> own_parameters() override { return {&weight}; }
+  std::vector<Buffer<T>> own_buffers() override {
+    return {{"running_mean", &running_mean},
+            {"num_batches_tracked", &batches},
+            {.name = "position", .value = &position, .in_weights = false}};
+  }
+};
+
+template <class T>
+Sequential<T> network(std::uint64_t seed) {
+  Sequential<T> net{Linear<T>{4, 3}, ReLU<T>{}};
+  net.add("head", Sequential<T>{Stateful<T>{}, Linear<T>{3, 2, {.bias = false}}});
+  net.initialize(seed);
+  return net;
+}
+
+template <class T>
+Stateful<T>& stateful(Sequential<T>& net) {
+  return dynamic_cast<Stateful<T>&>(net.find("head.0"));
+}
+
+template <class T>
+StateDict all_of(Sequential<T>& net) {
+  return capture(state_of<T>(net, StateScope::all));
+}
+
+template <class T>
+std::string error_of(Sequential<T>& net, const std::filesystem::path& path) {
+  try {
+    load_weights(net, path);
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+template <class T>
+class Weights : public testing::Test {};
+using Types = testing::Types<float, double>;
+TYPED_TEST_SUITE(Weights, Types);
+
+TYPED_TEST(Weights, AreSavedUnderPyTorchsNames) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  auto net = network<T>(1);
+  save_weights(net, folder / "w");
+  const StateDict state = read_safetensors(folder / "w");
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : state.tensors) names.push_back(name);
+  EXPECT_THAT(names, ElementsAre("0.bias", "0.weight", "head.0.num_batches_tracked", "head.0.running_mean",
+                                 "head.0.weight", "head.1.weight"));
+  EXPECT_EQ(state.tensors.at("0.weight").dtype, dtype_of<T>);
+  EXPECT_EQ(state.tensors.at("0.weight").shape, (Shape{3, 4}));
+  EXPECT_EQ(state.tensors.at("head.0.num_batches_tracked").dtype, DType::i64);
+  EXPECT_THAT(state.tensors.at("head.0.num_batches_tracked").shape, IsEmpty());
+  EXPECT_EQ(state.metadata.at("format"), "pt");
+}
+
+TYPED_TEST(Weights, ComeBackBitForBit) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  auto net = network<T>(1), other = network<T>(2);
+  stateful(net).running_mean = Tensor<T>{std::numeric_limits<T>::denorm_min(), T{-0.0}};
+  stateful(net).batches = std::int64_t{1} << 62;
+  save_weights(net, folder / "w");
+  const LoadReport report = load_weights(other, folder / "w");
+  EXPECT_TRUE(report.complete());
+  EXPECT_EQ(report.loaded.size(), 6u);
+  EXPECT_EQ(report.to_string(), "");
+  EXPECT_EQ(all_of(other), all_of(net));
+  save_weights<T>(other, folder / "again");
+  EXPECT_EQ(read_text(folder / "again"), read_text(folder / "w"));
+}
+
+TYPED_TEST(Weights, AllFaultsAreNamedAtOnceAndNothingChanges) {
+  using T = TypeParam;
+  const bool is_float = std::is_same_v<T, float>;
+  const TemporaryFolder folder;
+  auto net = network<T>(1);
+  StateDict state = all_of(net);
+  state.tensors.erase("head.1.weight");
+  state.tensors.erase("0.bias");
+  if (is_float)
+    state.tensors.at("head.0.running_mean") = {DType::f64, {2}, std::vector<std::byte>(16)};
+  else
+    state.tensors.at("head.0.running_mean") = {DType::f32, {2}, std::vector<std::byte>(8)};
+  state.tensors.at("head.0.weight").shape = {3, 1};
+  state.put("head.1.bias", Tensor<double>{1});
+  write_safetensors(state, folder / "w");
+
+  auto target = network<T>(2);
+  const StateDict before = all_of(target);
+  const std::string type = is_float ? "F32" : "F64", other = is_float ? "F64" : "F32";
+  EXPECT_EQ(error_of(target, folder / "w"),
+            "'" + (folder / "w").string() + "': 6 tensors do not fit: missing '0.bias', " + type +
+                " (3); 'head.0.weight': expected " + type + " (3), found " + type +
+                " (3, 1); missing 'head.1.weight', " + type + " (2, 3); 'head.0.running_mean': expected " +
+                type + " (2), found " + other +
+                " (2); unexpected 'head.0.position', I64 (); unexpected 'head.1.bias', "
+                "F64 (1)");
+  EXPECT_EQ(all_of(target), before);
+
+  const LoadReport report = load_weights(target, folder / "w", {.strict = false});
+  EXPECT_FALSE(report.complete());
+  EXPECT_THAT(report.loaded, ElementsAre("0.weight", "head.0.num_batches_tracked"));
+  EXPECT_THAT(report.missing, ElementsAre("0.bias", "head.1.weight"));
+  EXPECT_THAT(report.mismatched, ElementsAre("head.0.weight", "head.0.running_mean"));
+  EXPECT_THAT(report.unexpected, ElementsAre("head.0.position", "head.1.bias"));
+  StateDict after = before;
+  after.tensors.at("0.weight") = all_of(net).tensors.at("0.weight");
+  EXPECT_EQ(all_of(target), after);
+}
+
+TYPED_TEST(Weights, ABrokenFileChangesNothing) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  auto net = network<T>(1);
+  save_weights(net, folder / "w");
+  std::string file = read_text(folder / "w");
+  file.pop_back();
+  write_text(folder / "w", file);
+  auto target = network<T>(2);
+  const StateDict before = all_of(target);
+  EXPECT_THAT(error_of(target, folder / "w"), HasSubstr("the file is cut"));
+  EXPECT_THAT(error_of(target, folder / "absent"), HasSubstr("No such file"));
+  EXPECT_EQ(all_of(target), before);
+}
+
+TYPED_TEST(Weights, ASaveThatFailsLeavesNothingBehind) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  auto net = network<T>(1);
+  EXPECT_THROW(save_weights(net, folder / "no/such"), DataError);
+  EXPECT_EQ(folder.file_count(), 0);
+}
+
+TEST(StateDict, PutRefusesASecondTensorOfOneName) {
+  StateDict state;
+  state.put("x", Tensor<float>{1});
+  EXPECT_THROW(state.put("x", Tensor<double>{2}), StateError);
+  EXPECT_EQ(state.get<float>("x", "F"), Tensor<float>{1});
+}
+
+TEST(StateDict, GetNamesTheSource) {
+  StateDict state;
+  state.put("x", Tensor<float>{1});
+  const auto message = [&](const auto& get) {
+    try {
+      get();
+    } catch (const DataError& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(message([&] { state.get<double>("x", "F"); }), "F: tensor 'x': expected F64, found F32");
+  EXPECT_EQ(message([&] { state.get<double>("y", "F"); }), "F: tensor 'y' is missing");
+}
+
+TEST(StateDict, LongListsOfFaultsAreCut) {
+  StateDict state;
+  for (int i = 0; i < 60; ++i) state.put("x" + std::to_string(i), Tensor<float>{1});
+  try {
+    restore({}, state, "F");
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("F: 60 tensors do not fit"));
+    EXPECT_THAT(error.what(), testing::EndsWith("; and 10 more"));
+  }
+}
+
+}  // namespace
+}  // namespace strata
