@@ -21,15 +21,17 @@ void Optimizer<T>::prepare(const std::vector<Parameter<T>*>& parameters) {
     throw StateError(type() + ": expected the " + std::to_string(states_.size()) +
                      " parameters of the first step, got " + std::to_string(parameters.size()));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const std::string place = type() + ": parameter " + std::to_string(i);
-    if (!parameters[i]) throw ArgumentError(place + " is null");
-    const Shape& shape = parameters[i]->value.shape();
-    if (parameters[i]->gradient.shape() != shape)
-      throw ShapeError(place + " ('" + parameters[i]->name + "'): expected a gradient of shape " +
-                       to_string(shape) + ", got " + to_string(parameters[i]->gradient.shape()));
-    if (!first && shapes_[i] != shape)
-      throw ShapeError(place + " ('" + parameters[i]->name + "'): expected the shape of the first step, " +
-                       to_string(shapes_[i]) + ", got " + to_string(shape));
+    const Parameter<T>* parameter = parameters[i];
+    const auto place = [&] { return type() + ": parameter " + std::to_string(i); };
+    if (!parameter) throw ArgumentError(place() + " is null");
+    const Shape& shape = parameter->value.shape();
+    const auto fail = [&](const std::string& expected, const Shape& got) {
+      throw ShapeError(place() + " ('" + parameter->name + "'): expected " + expected + ", got " +
+                       to_string(got));
+    };
+    if (parameter->gradient.shape() != shape)
+      fail("a gradient of shape " + to_string(shape), parameter->gradient.shape());
+    if (!first && shapes_[i] != shape) fail("the shape of the first step, " + to_string(shapes_[i]), shape);
   }
   if (!first) return;
 

@@ -1,0 +1,37 @@
+// Snapshot: the values of parameters and buffers at one moment.
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "strata/framework/parameter.hpp"
+
+namespace strata::detail {
+
+/// Memory is reused from one capture to the next. The lists must be the same each time.
+template <class T>
+class Snapshot {
+ public:
+  bool empty() const { return parameters_.empty() && buffers_.empty(); }
+
+  void capture(const std::vector<Parameter<T>*>& parameters, const std::vector<Buffer<T>>& buffers) {
+    parameters_.resize(parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) parameters_[i] = parameters[i]->value;
+    buffers_.resize(buffers.size());
+    for (std::size_t i = 0; i < buffers.size(); ++i)
+      std::visit([&](const auto* value) { buffers_[i] = *value; }, buffers[i].value);
+  }
+
+  void restore(const std::vector<Parameter<T>*>& parameters, const std::vector<Buffer<T>>& buffers) const {
+    for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i]->value = parameters_[i];
+    for (std::size_t i = 0; i < buffers.size(); ++i)
+      std::visit([&](auto* value) { *value = std::get<std::decay_t<decltype(*value)>>(buffers_[i]); },
+                 buffers[i].value);
+  }
+
+ private:
+  std::vector<Tensor<T>> parameters_;
+  std::vector<std::variant<Tensor<T>, std::int64_t>> buffers_;
+};
+
+}  // namespace strata::detail

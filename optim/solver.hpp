@@ -1,0 +1,136 @@
+// Solver: trains a network.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "strata/framework/data/augmentation.hpp"
+#include "strata/framework/data/dataset.hpp"
+#include "strata/framework/data/loader.hpp"
+#include "strata/framework/layer.hpp"
+#include "strata/framework/loss.hpp"
+#include "strata/optim/cloned.hpp"
+#include "strata/optim/history.hpp"
+#include "strata/optim/optimizer.hpp"
+#include "strata/optim/schedule.hpp"
+#include "strata/optim/snapshot.hpp"
+
+namespace strata {
+
+/// What `after_step` is told.
+struct StepReport {
+  Index epoch;  ///< from 1
+  Index epochs;
+  Index step;  ///< within the epoch, from 1
+  Index steps_per_epoch;
+  double loss;
+  double learning_rate;
+  double gradient_norm;  ///< before clipping
+  double samples_per_second;
+  double seconds_left;
+  bool stop = false;  ///< set it to leave train() after this step
+};
+
+/// What `after_epoch` is told.
+struct EpochReport {
+  const EpochRecord& record;
+  Index epochs;
+  bool best;  ///< this is the best epoch on validation so far
+  double seconds_left;
+  bool stop = false;  ///< set it to leave train() after this epoch
+};
+
+template <class T>
+struct SolverOptions {
+  Index epochs = 10;
+  Index batch_size = 64;
+  std::uint64_t seed = 0;  ///< of shuffling and augmentation
+  Cloned<Schedule> schedule = ConstantRate{};
+  Cloned<Loss<T>> loss = SoftmaxCrossEntropy<T>{};
+  Augmentation augmentation = {};  ///< of the training samples
+  std::optional<Standardization> standardization = std::nullopt;
+  double max_gradient_norm = std::numeric_limits<double>::infinity();
+  /// Measures which epoch is the best, for keep_best and patience.
+  Monitor monitor = Monitor::accuracy;
+  /// Ends with the parameters and buffers (running statistics) of the best epoch, not those of the last.
+  /// Without validation data it has no effect.
+  bool keep_best = true;
+  /// Stops after this many epochs in a row that were not the best.
+  std::optional<Index> patience = std::nullopt;
+  std::optional<Index> validation_batch_size = std::nullopt;  ///< by default batch_size
+  std::function<void(StepReport&)> after_step = nullptr;
+  std::function<void(EpochReport&)> after_epoch = nullptr;
+};
+
+/// Trains a network on labeled samples. In each epoch every training sample is seen once, in an order that
+/// depends on (seed, epoch) alone; then the network is measured on the validation data through `infer`.
+///
+/// - A last batch of a single sample is left out: normalization over one value has no meaning.
+/// - Modes are yours: layers train unless you called `eval()` on them, so that statistics can stay frozen.
+/// - The learning rate of step t is schedule(t), with the optimizer's own rate as its base.
+/// - The library never prints: after_step and after_epoch tell how it goes.
+template <class T>
+class Solver {
+ public:
+  /// Keeps a reference to `net`, and a copy of the optimizer with its state. Throws ShapeError, naming the
+  /// layer, if the network does not make scores (N, classes) of the data, and ArgumentError for data or
+  /// options out of range.
+  Solver(Layer<T>& net, Split data, const Optimizer<T>& optimizer, SolverOptions<T> options = {});
+
+  /// Trains until all epochs are done or patience is at its end; then, with keep_best, puts the best model
+  /// back. If a callback stopped it, the network stays as it is and another call goes on from there, with
+  /// the bits of an uninterrupted run.
+  ///
+  /// Throws NotFiniteError when the loss or a gradient is NaN or infinite. The message names the epoch, the
+  /// step and the layer where it appeared first; parameters, buffers and the optimizer are as they were
+  /// before that step.
+  History train();
+
+  const History& history() const { return history_; }
+  Optimizer<T>& optimizer() { return *optimizer_; }
+
+  /// Puts the parameters and buffers of the best epoch into the network. Throws StateError if there is none:
+  /// without keep_best, without validation data, or before the first epoch ended.
+  void restore_best();
+
+ private:
+  // Where training stands. With the network, the optimizer, the schedule, the history and the best model it
+  // is all that is needed to go on.
+  struct Position {
+    Index epoch = 0;
+    Index batch = 0;  // within the epoch; the sums below are over the batches before it
+    double loss_sum = 0;
+    Index correct = 0;
+    Index samples = 0;
+    double seconds = 0;
+  };
+  struct Stopwatch;
+
+  bool run_steps(Stopwatch& watch);
+  bool finish_epoch(Stopwatch& watch);
+  StepReport step(Batch<T> batch);
+  bool note_if_best(const EpochRecord& record);
+  [[noreturn]] void fail_not_finite(const std::string& what);
+
+  Index steps_done() const { return position_.epoch * loader_.batches() + position_.batch; }
+  Index steps_in_all() const { return options_.epochs * loader_.batches(); }
+  bool finished() const { return position_.epoch >= options_.epochs || history_.stopped_early; }
+
+  Layer<T>& net_;
+  Split data_;
+  SolverOptions<T> options_;
+  std::unique_ptr<Optimizer<T>> optimizer_;
+  double base_rate_;
+  DataLoader<T> loader_;
+  std::vector<Parameter<T>*> parameters_;
+  std::vector<Buffer<T>> buffers_;
+  Position position_;
+  History history_;
+  detail::Snapshot<T> best_;
+  detail::Snapshot<T> before_step_;  // of the buffers: forward changes them
+};
+
+extern template class Solver<float>;
+extern template class Solver<double>;
+
+}  // namespace strata
