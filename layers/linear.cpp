@@ -8,9 +8,10 @@
 namespace strata {
 namespace {
 
-// Rows or columns of a GEMM that one piece of work computes: a million multiply-adds are worth a thread.
+// Rows or columns of a GEMM that one piece of work computes: four million multiply-adds. Each piece packs the
+// whole other operand for itself, which a small piece would not pay for.
 Index grain_for(Index multiply_adds_each) {
-  return std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, multiply_adds_each));
+  return std::max<Index>(1, (Index{1} << 22) / std::max<Index>(1, multiply_adds_each));
 }
 
 }  // namespace

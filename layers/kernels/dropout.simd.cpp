@@ -6,7 +6,7 @@
 namespace strata::kernels {
 namespace {
 
-constexpr int kCounters = 16;  // computed side by side
+constexpr int kCounters = 64;  // computed side by side; so many that GCC makes vectors rather than unroll
 using Words = std::uint32_t[kCounters];
 
 // Philox 4x32-10 (Salmon et al., SC 2011) in place: the counters (a, b, c, d) become random words. One loop a

@@ -28,10 +28,9 @@ inline void pool_one(const T* x, Index oy, Index ox, const PoolGeometry& g, T& y
   for (Index row = larger(0, -top); row < row_end; ++row)
     for (Index column = column_begin; column < column_end; ++column) {
       const T value = x[(top + row) * g.w + left + column];
-      if (!(value <= best) && best == best) {
-        best = value;
-        where = row * g.kw + column;
-      }
+      const bool wins = !(value <= best) & (best == best);  // no branch: none could be predicted
+      best = wins ? value : best;
+      where = wins ? row * g.kw + column : where;
     }
   y = best;
   position = static_cast<Position>(where);
@@ -51,7 +50,7 @@ inline V load(const T* x) {
   return values;
 }
 
-// x[first], x[first + 2], … of which nothing else than x[0] and up to the last is read; first is 0 or 1.
+// x[kFirst], x[kFirst + 2], … with kFirst 0 or 1; reads 2 kLanes values from x on and no more.
 template <class V, int kFirst, class T, int... kLane>
 inline V load_every_other(const T* x, std::integer_sequence<int, kLane...>) {
   constexpr int kLanes = sizeof...(kLane);
@@ -99,9 +98,7 @@ inline Index pool_row(const T* x, Index oy, Index ox, Index end, const PoolGeome
   const Index begin = ox;
   for (; ox + kLanes <= end; ox += kLanes) pool_lanes<kStride, kLanes>(x, oy, ox, g, y, positions);
   if (ox == end) return end;
-  if constexpr (kBytes > 16) {
-    ox = pool_row<kStride, kBytes / 2>(x, oy, ox, end, g, y, positions);
-  }
+  if constexpr (kBytes > 16) ox = pool_row<kStride, kBytes / 2>(x, oy, ox, end, g, y, positions);
   if (ox < end && end - begin >= kLanes) {
     pool_lanes<kStride, kLanes>(x, oy, end - kLanes, g, y, positions);
     ox = end;
@@ -138,9 +135,8 @@ void backward(const T* dy, const Position* positions, T* dx, Index planes, const
     for (Index i = 0; i < g.h * g.w; ++i) dx[i] = T{0};
     for (Index oy = 0; oy < g.out_h; ++oy, dy += g.out_w, positions += g.out_w)
       for (Index ox = 0; ox < g.out_w; ++ox) {
-        const auto row = static_cast<Index>(positions[ox]) / g.kw,
-                   column = static_cast<Index>(positions[ox]) % g.kw;
-        dx[(oy * g.sh - g.ph + row) * g.w + ox * g.sw - g.pw + column] += dy[ox];
+        const std::uint32_t place = positions[ox], row = place / static_cast<std::uint32_t>(g.kw);
+        dx[(oy * g.sh - g.ph + row) * g.w + ox * g.sw - g.pw + (place - row * g.kw)] += dy[ox];
       }
   }
 }

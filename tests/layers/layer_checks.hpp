@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strata/framework/gradient_check.hpp"
 #include "strata/strata.hpp"
 
 namespace strata::testing {
@@ -57,6 +58,12 @@ Tensor<T> distinct_values(const Shape& shape, std::uint64_t seed) {
   for (std::size_t i = 0; i < values.size(); ++i)
     values.data()[i] = (static_cast<T>(order[i]) - half + T(0.5)) * T(0.02);
   return values;
+}
+
+/// backward equals the differences of forward to 1e-6, in training and in evaluation.
+inline void expect_right_gradients(const Layer<double>& layer, const Tensor<double>& x) {
+  const GradientReport report = check_gradients(layer, x);
+  EXPECT_TRUE(report.passed()) << report;
 }
 
 /// The contract of Layer::forward, backward and infer: order of calls, shapes, evaluation, clones, and the

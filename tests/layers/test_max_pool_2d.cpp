@@ -128,6 +128,15 @@ TYPED_TEST(MaxPool2DOf, KeepsTheContract) {
   testing::expect_contract<T>(MaxPool2D<T>(17, {.stride = 9}), x);
 }
 
+TEST(MaxPool2D, GradientIsRight) {
+  const auto x = testing::distinct_values<double>({2, 2, 7, 6}, 5);
+  testing::expect_right_gradients(MaxPool2D<double>(2), x);
+  testing::expect_right_gradients(MaxPool2D<double>({3, 2}, {.stride = 1, .padding = 1}), x);
+  testing::expect_right_gradients(MaxPool2D<double>(2, {.stride = 3}), x);
+  testing::expect_right_gradients(MaxPool2D<double>({1, 3}),
+                                  testing::distinct_values<double>({1, 1, 1, 9}, 6));
+}
+
 TEST(MaxPool2D, GivesTheGradientToTheFirstOfEquals) {
   MaxPool2D<double> layer(2);
   layer.forward(full<double>({1, 1, 2, 2}, 3.0));
