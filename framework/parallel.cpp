@@ -2,9 +2,11 @@
 
 #define TBB_PREVIEW_TASK_ARENA_CONSTRAINTS_EXTENSION 1  // max_threads_per_core
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <string>
 
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -25,10 +27,17 @@ int default_num_threads() {
   return tbb::info::default_concurrency(tbb::task_arena::constraints{}.set_max_threads_per_core(1));
 }
 
+// oneTBB starts no more threads than there are processors, and complains on stderr, unless it is told to.
+std::unique_ptr<tbb::global_control> allow_threads(int count) {
+  if (count <= tbb::info::default_concurrency()) return nullptr;
+  return std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, count);
+}
+
 // An arena of our own leaves the thread count of an application that uses oneTBB itself alone.
 struct Threads {
   std::mutex mutex;
   int count = default_num_threads();
+  std::unique_ptr<tbb::global_control> allowed = allow_threads(count);
   std::shared_ptr<tbb::task_arena> arena = std::make_shared<tbb::task_arena>(count);
 };
 
@@ -43,6 +52,7 @@ void set_num_threads(int count) {
   if (count < 1) throw ArgumentError("set_num_threads: at least 1 is needed, got " + std::to_string(count));
   const std::scoped_lock lock(threads().mutex);
   if (count == threads().count) return;
+  threads().allowed = allow_threads(count);
   threads().arena = std::make_shared<tbb::task_arena>(count);  // a loop under way keeps the old one
   threads().count = count;
 }
