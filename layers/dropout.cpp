@@ -81,7 +81,8 @@ void Dropout<T>::apply(Tensor<T>& values) const {
 
 template <class T>
 std::vector<Buffer<T>> Dropout<T>::own_buffers() {
-  return {{"seed", &seed_}, {"step", &step_}};
+  return {{.name = "seed", .value = &seed_, .in_weights = false},
+          {.name = "step", .value = &step_, .in_weights = false}};
 }
 
 template <class T>

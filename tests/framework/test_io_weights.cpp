@@ -66,11 +66,11 @@ std::string error_of(Sequential<T>& net, const std::filesystem::path& path) {
 }
 
 template <class T>
-class Weights : public testing::Test {};
+class TypedWeights : public testing::Test {};
 using Types = testing::Types<float, double>;
-TYPED_TEST_SUITE(Weights, Types);
+TYPED_TEST_SUITE(TypedWeights, Types);
 
-TYPED_TEST(Weights, AreSavedUnderPyTorchsNames) {
+TYPED_TEST(TypedWeights, AreSavedUnderPyTorchsNames) {
   using T = TypeParam;
   const TemporaryFolder folder;
   auto net = network<T>(1);
@@ -87,7 +87,7 @@ TYPED_TEST(Weights, AreSavedUnderPyTorchsNames) {
   EXPECT_EQ(state.metadata.at("format"), "pt");
 }
 
-TYPED_TEST(Weights, ComeBackBitForBit) {
+TYPED_TEST(TypedWeights, ComeBackBitForBit) {
   using T = TypeParam;
   const TemporaryFolder folder;
   auto net = network<T>(1), other = network<T>(2);
@@ -103,7 +103,7 @@ TYPED_TEST(Weights, ComeBackBitForBit) {
   EXPECT_EQ(read_text(folder / "again"), read_text(folder / "w"));
 }
 
-TYPED_TEST(Weights, AllFaultsAreNamedAtOnceAndNothingChanges) {
+TYPED_TEST(TypedWeights, AllFaultsAreNamedAtOnceAndNothingChanges) {
   using T = TypeParam;
   const bool is_float = std::is_same_v<T, float>;
   const TemporaryFolder folder;
@@ -142,7 +142,7 @@ TYPED_TEST(Weights, AllFaultsAreNamedAtOnceAndNothingChanges) {
   EXPECT_EQ(all_of(target), after);
 }
 
-TYPED_TEST(Weights, ABrokenFileChangesNothing) {
+TYPED_TEST(TypedWeights, ABrokenFileChangesNothing) {
   using T = TypeParam;
   const TemporaryFolder folder;
   auto net = network<T>(1);
@@ -157,12 +157,19 @@ TYPED_TEST(Weights, ABrokenFileChangesNothing) {
   EXPECT_EQ(all_of(target), before);
 }
 
-TYPED_TEST(Weights, ASaveThatFailsLeavesNothingBehind) {
+TYPED_TEST(TypedWeights, ASaveThatFailsLeavesNothingBehind) {
   using T = TypeParam;
   const TemporaryFolder folder;
   auto net = network<T>(1);
   EXPECT_THROW(save_weights(net, folder / "no/such"), DataError);
   EXPECT_EQ(folder.file_count(), 0);
+}
+
+// PyTorch keeps nothing of a dropout layer.
+TEST(Weights, LeaveOutWhatOnlyARunNeeds) {
+  Sequential<float> net{Linear<float>{2, 2}, Dropout<float>{0.5}, Dropout2D<float>{0.5}};
+  EXPECT_EQ(capture(state_of(net)).tensors.size(), 2u);
+  EXPECT_EQ(capture(state_of(net, StateScope::all)).tensors.size(), 6u);
 }
 
 TEST(StateDict, PutRefusesASecondTensorOfOneName) {

@@ -1,0 +1,51 @@
+#include "tests/fuzz/fuzzing.hpp"
+
+#include <atomic>
+#include <sanitizer/allocator_interface.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace strata::fuzz {
+namespace {
+
+std::atomic<std::size_t> in_use{0};
+std::atomic<std::size_t> most_in_use{SIZE_MAX};
+
+void count_allocation(const volatile void*, std::size_t size) {
+  require((in_use += size) <= most_in_use);
+}
+
+void count_release(const volatile void* block) {
+  if (block) in_use -= __sanitizer_get_allocated_size(block);
+}
+
+// Blocks from before the hooks must not make the count negative.
+const bool hooks_are_installed = [] {
+  in_use = __sanitizer_get_current_allocated_bytes();
+  return __sanitizer_install_malloc_and_free_hooks(count_allocation, count_release) > 0;
+}();
+
+}  // namespace
+
+AllocationGuard::AllocationGuard(std::size_t limit) {
+  require(hooks_are_installed);
+  most_in_use = in_use + limit;
+}
+
+AllocationGuard::~AllocationGuard() {
+  most_in_use = SIZE_MAX;
+}
+
+const std::string& as_file(std::span<const std::uint8_t> bytes) {
+  static const int descriptor = memfd_create("fuzz", MFD_CLOEXEC);
+  static const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+  require(ftruncate(descriptor, 0) == 0);
+  require(pwrite(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  return path;
+}
+
+void require(bool condition) {
+  if (!condition) __builtin_trap();
+}
+
+}  // namespace strata::fuzz
