@@ -79,6 +79,7 @@ class Subject {
   virtual void backward_parameters(const Tensors& dy) { backward(dy); }
   virtual std::vector<std::pair<std::string, Parameter<double>*>> named_parameters() { return {}; }
   virtual void train(bool /*on*/) {}
+  virtual bool has_modes() const { return true; }
 };
 
 class Check {
@@ -239,6 +240,7 @@ class JoinSubject final : public Subject {
     return {join_->forward(x)};
   }
   Tensors backward(const Tensors& dy) override { return join_->backward(dy[0], shapes_); }
+  bool has_modes() const override { return false; }
 
  private:
   std::unique_ptr<Join<double>> join_;
@@ -257,6 +259,7 @@ class ScalarSubject final : public Subject {
     return {full<double>({1}, result.value)};
   }
   Tensors backward(const Tensors& dy) override { return {Tensor<double>(gradient_ * dy[0](0))}; }
+  bool has_modes() const override { return false; }
 
  private:
   ScalarFunction function_;
@@ -282,18 +285,17 @@ GradientReport check_subject(const Subject& subject, std::string name, const Ten
   if (!options.training && !options.evaluation)
     throw ArgumentError("check_gradients: neither training nor evaluation mode is to be checked");
   GradientReport report{.subject = std::move(name), .tolerance = options.tolerance, .rows = {}};
-  for (const bool training : {true, false}) {
-    if (training ? !options.training : !options.evaluation) continue;
-    auto rows = Check(subject, inputs, training ? "training" : "evaluation", training, options).run();
+  const auto run = [&](const std::string& mode, bool training) {
+    auto rows = Check(subject, inputs, mode, training, options).run();
     std::move(rows.begin(), rows.end(), std::back_inserter(report.rows));
+  };
+  if (!subject.has_modes()) {
+    run("any", true);
+    return report;
   }
+  if (options.training) run("training", true);
+  if (options.evaluation) run("evaluation", false);
   return report;
-}
-
-// For what has no modes.
-GradientCheckOptions one_mode(GradientCheckOptions options) {
-  if (options.evaluation) options.training = false;
-  return options;
 }
 
 }  // namespace
@@ -313,7 +315,7 @@ GradientReport check_gradients(const Graph<double>& graph, const std::vector<Ten
 
 GradientReport check_gradients(const Join<double>& join, const std::vector<Tensor<double>>& inputs,
                                const GradientCheckOptions& options) {
-  return check_subject(JoinSubject(join.clone()), join.label(), inputs, one_mode(options));
+  return check_subject(JoinSubject(join.clone()), join.label(), inputs, options);
 }
 
 GradientReport check_gradients(const Loss<double>& loss, const Tensor<double>& scores, const Labels& labels,
@@ -323,7 +325,7 @@ GradientReport check_gradients(const Loss<double>& loss, const Tensor<double>& s
 
 GradientReport check_gradients(const std::function<LossResult<double>(const Tensor<double>&)>& loss,
                                const Tensor<double>& x, const GradientCheckOptions& options) {
-  return check_subject(ScalarSubject(loss), "loss", {x}, one_mode(options));
+  return check_subject(ScalarSubject(loss), "loss", {x}, options);
 }
 
 bool GradientReport::passed() const {

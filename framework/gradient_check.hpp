@@ -48,7 +48,7 @@ struct GradientCheckOptions {
 
 /// One tensor in one mode, with the element (or direction) where the error is largest.
 struct GradientCheckRow {
-  std::string mode = {};    ///< "training", "evaluation"
+  std::string mode = {};    ///< "training", "evaluation"; "any" for a join or a loss
   std::string tensor = {};  ///< "input" or a parameter's dotted name
   Shape shape = {};
   Index checked = 0;       ///< how many elements or directions
