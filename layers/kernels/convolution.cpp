@@ -5,43 +5,56 @@
 #include <type_traits>
 
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
 namespace strata::kernels {
 namespace {
 
+// The fast algorithms are for float.
 template <class T>
 bool use_winograd(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && shape.winograd && winograd_applies(shape);
+}
+template <class T>
+bool use_direct(const ConvolutionShape& shape) {
+  return std::is_same_v<T, float> && direct_applies(shape);
 }
 
 }  // namespace
 
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape) {
-  return use_winograd<T>(shape) ? "winograd 4x4" : "gemm";
+  return use_winograd<T>(shape) ? "winograd 4x4" : use_direct<T>(shape) ? "direct" : "gemm";
 }
 
 template <class T>
 void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y) {
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve(shape, x, weight, bias, y);
+    if (use_direct<T>(shape)) return direct_convolve(shape, x, weight, bias, y);
+  }
   gemm_convolve(shape, x, weight, bias, y);
 }
 
 template <class T>
 void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T* weight, const T* bias,
                             T* dx) {
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
+    if (direct_applies_backward_data(shape))
+      return direct_convolve_backward_data(shape, dy, weight, bias, dx);
+  }
   gemm_convolve_backward_data(shape, dy, weight, bias, dx);
 }
 
 template <class T>
 void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight) {
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve_backward_weights(shape, x, dy, dweight);
+    if (use_direct<T>(shape)) return direct_convolve_backward_weights(shape, x, dy, dweight);
+  }
   gemm_convolve_backward_weights(shape, x, dy, dweight);
 }
 

@@ -9,26 +9,17 @@
 // infinity (Toom-Cook): with these points the rounding errors are 2 to 4 times smaller than with the usual 0,
 // +-1, +-2 (cf. Barabasz et al., ACM TOMS 2020). The gradient of the filter is the transposed map: dg = G^T
 // [(A dy A^T) * (B^T d B)] G.
-//
-// All work is done on "pixels": activations with the channels innermost, padded by `lanes`.
 #pragma once
 
-#include "strata/framework/index.hpp"
+#include "strata/layers/kernels/pixels.hpp"
 
 namespace strata::kernels {
-
-/// Pixels in memory: pixel (row, column) starts at data + row * row_stride + column * channels.
-struct Pixels {
-  float* data;
-  Index row_stride;
-  Index channels;  ///< a multiple of Winograd::lanes
-};
 
 /// A (tiles, channels) matrix for each of the 36 frequencies, one every `stride` elements.
 struct Frequencies {
   float* data;
   Index stride;
-  Index channels;  ///< the length of a row, a multiple of Winograd::lanes
+  Index channels;  ///< the length of a row, a multiple of PixelLayout::lanes
 };
 
 /// A stack of 3x3 filters: tap t of filter (row, column) is data[row * row_stride + column * column_stride +
@@ -40,16 +31,8 @@ struct Filters {
   Index columns;
 };
 
+/// The channels of pixels, too, are padded to a multiple of PixelLayout::lanes.
 struct Winograd {
-  /// Channels that the functions take at a time.
-  Index lanes;
-
-  /// pixels(r, q)[c] = planes[c * plane + r * width + q]; channels up to the padded count become 0.
-  void (*to_pixels)(const float* planes, Index plane, Index channels, Index rows, Index width, Pixels pixels);
-  /// planes[c * plane + r * width + q] = pixels(r, q)[c] + bias[c]; `bias` may be null.
-  void (*from_pixels)(Pixels pixels, const float* bias, float* planes, Index plane, Index channels,
-                      Index rows, Index width);
-
   /// B^T d B for a grid of tiles, whose 6x6 inputs start at every fourth row and column.
   void (*transform_input)(Pixels input, Index tile_rows, Index tile_columns, Frequencies out);
   /// A dy A^T for a grid of tiles of 4x4 output gradients.

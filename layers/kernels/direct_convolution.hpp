@@ -1,0 +1,22 @@
+// Convolution without an im2col matrix, for float: with the channels innermost, what a row of the filter sees
+// is contiguous, so that the sums can be formed in registers from the padded image itself.
+#pragma once
+
+#include "strata/layers/kernels/convolution.hpp"
+
+namespace strata::kernels {
+
+/// Whether these functions can compute it and are faster than the matrix products of im2col.
+bool direct_applies(const ConvolutionShape& shape);
+bool direct_applies_backward_data(const ConvolutionShape& shape);
+
+void direct_convolve(const ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
+                     float* y);
+
+void direct_convolve_backward_data(const ConvolutionShape& shape, const float* dy, const float* weight,
+                                   const float* bias, float* dx);
+
+void direct_convolve_backward_weights(const ConvolutionShape& shape, const float* x, const float* dy,
+                                      float* dweight);
+
+}  // namespace strata::kernels

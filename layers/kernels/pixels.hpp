@@ -1,0 +1,27 @@
+// Activations with the channels innermost ("pixels"), the form in which convolution reads and writes them:
+// one pixel's channels fill vectors, whatever the image's size.
+#pragma once
+
+#include "strata/framework/index.hpp"
+
+namespace strata::kernels {
+
+/// Pixel (row, column) starts at data + row * row_stride + column * channels.
+struct Pixels {
+  float* data;
+  Index row_stride;
+  Index channels;
+};
+
+struct PixelLayout {
+  /// Floats of a vector.
+  Index lanes;
+  /// pixels(r, q)[c] = planes[c * plane + r * width + q]; 0 for c from `channels` up to pixels.channels.
+  void (*to_pixels)(const float* planes, Index plane, Index channels, Index rows, Index width, Pixels pixels);
+  /// planes[c * plane + r * width + q] = pixels(r, q)[c] + bias[c]; `bias` may be null. pixels.channels is a
+  /// multiple of lanes.
+  void (*from_pixels)(Pixels pixels, const float* bias, float* planes, Index plane, Index channels,
+                      Index rows, Index width);
+};
+
+}  // namespace strata::kernels

@@ -1,0 +1,109 @@
+// How the Winograd and the direct convolution cut a batch into pieces of work, and their working memory.
+#pragma once
+
+#include <algorithm>
+
+#include "strata/framework/size_2d.hpp"
+#include "strata/layers/kernels/pixels.hpp"
+#include "strata/layers/kernels/scratch.hpp"
+
+namespace strata::kernels {
+
+constexpr Index ceil_div(Index a, Index b) {
+  return (a + b - 1) / b;
+}
+constexpr Index round_up(Index a, Index b) {
+  return ceil_div(a, b) * b;
+}
+
+/// Some rows of one image, or all of several images.
+struct RowBlock {
+  Index image;
+  Index images;
+  Index first_row;
+  Index rows;
+};
+
+/// A batch of images of `rows` rows, cut into blocks of about `rows_a_block` rows.
+class RowBlocks {
+ public:
+  RowBlocks(Index batch, Index rows, Index rows_a_block)
+      : batch_(batch), rows_(rows), images_(std::clamp<Index>(rows_a_block / rows, 1, batch)) {
+    const Index parts = images_ > 1 ? 1 : ceil_div(rows, std::max<Index>(rows_a_block, 1));
+    rows_a_block_ = ceil_div(rows, parts);
+    parts_ = ceil_div(rows, rows_a_block_);
+  }
+
+  Index count() const { return ceil_div(batch_, images_) * parts_; }
+  /// Whether an image is cut into several blocks.
+  bool split_images() const { return parts_ > 1; }
+  /// Of one image.
+  Index max_rows() const { return rows_a_block_; }
+  Index max_images() const { return images_; }
+
+  RowBlock operator[](Index i) const {
+    const Index image = i / parts_ * images_, first_row = i % parts_ * rows_a_block_;
+    return {image, std::min(images_, batch_ - image), first_row, std::min(rows_a_block_, rows_ - first_row)};
+  }
+
+ private:
+  Index batch_;
+  Index rows_;
+  Index images_;
+  Index rows_a_block_;
+  Index parts_;
+};
+
+/// A sum over `blocks` blocks, cut into partial sums that are computed apart: their number must depend on
+/// the problem alone, so that the order of the additions does. Each costs memory and time to add.
+struct Partials {
+  Partials(Index blocks, Index bytes_each)
+      : blocks_each(ceil_div(blocks, std::clamp<Index>((Index{4} << 20) / bytes_each, 2, 16))),
+        count(ceil_div(blocks, blocks_each)) {}
+
+  Index blocks_each;
+  Index count;
+};
+
+/// An activation (batch, channels, size.h, size.w).
+template <class T>
+struct Planes {
+  T* data;
+  Index channels;
+  Size2D size;
+
+  Index plane() const { return size.h * size.w; }
+  T* at(Index image, Index row) const { return data + image * channels * plane() + row * size.w; }
+};
+
+/// Those of the rows [first, first + count) that lie in an image.
+struct RowRange {
+  RowRange(Index first, Index count, Index height)
+      : begin(std::max<Index>(0, first)), end(std::min(height, first + count)) {}
+  Index count() const { return end - begin; }
+
+  Index begin;
+  Index end;
+};
+
+/// Memory for pixels.
+class PixelScratch {
+ public:
+  PixelScratch(Index rows, Index columns, Index channels)
+      : size_(rows * columns * channels),
+        scratch_(size_),
+        view_{scratch_.data(), columns * channels, channels} {}
+
+  void clear() { std::fill_n(view_.data, size_, 0.0f); }
+  const Pixels& view() const { return view_; }
+  Pixels at(Index row, Index column) const {
+    return {view_.data + row * view_.row_stride + column * view_.channels, view_.row_stride, view_.channels};
+  }
+
+ private:
+  Index size_;
+  Scratch<float> scratch_;
+  Pixels view_;
+};
+
+}  // namespace strata::kernels
