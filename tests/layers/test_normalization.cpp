@@ -1,0 +1,151 @@
+// What all normalizing layers have in common, each against plain loops.
+#include "tests/layers/layer_checks.hpp"
+#include "tests/layers/reference_norm.hpp"
+
+namespace strata {
+namespace {
+
+using testing::reference_norm;
+using testing::ReferenceNorm;
+
+template <class T>
+Tensor<double> widen(const Tensor<T>& x) {
+  return xt::cast<double>(x);
+}
+
+/// max |a - b| / max(size, max |b|).
+template <class T>
+double distance(const Tensor<T>& a, const Tensor<double>& b, double size = 1e-30) {
+  double difference = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    const double d = std::abs(static_cast<double>(a.data()[i]) - b.data()[i]);
+    if (std::isnan(d)) return d;
+    difference = std::max(difference, d);
+    size = std::max(size, std::abs(b.data()[i]));
+  }
+  return difference / size;
+}
+
+template <class T>
+class Normalization : public ::testing::Test {
+ public:
+  static constexpr double kTolerance = std::is_same_v<T, float> ? 4e-6 : 2e-12;
+
+  /// Forward and backward of the layer, with random parameters, for every instruction set.
+  template <class L>
+  static void expect_as_reference(L layer, const ReferenceNorm& norm, const Shape& shape, bool affine,
+                                  const std::vector<double>& mean = {},
+                                  const std::vector<double>& variance = {}) {
+    SCOPED_TRACE(layer.label() + " " + layer.options() + " of " + to_string(shape));
+    Random random(combine_seeds(7, to_string(shape)));
+    const auto x = random.normal<T>(shape, 0.5, 2), dy = random.normal<T>(shape, 0.3);
+    auto gamma = full<T>({static_cast<std::size_t>(norm.parameters)}, T{1});
+    auto beta = full<T>({static_cast<std::size_t>(norm.parameters)}, T{0});
+    if (affine) {
+      gamma = random.uniform<T>(gamma.shape(), -2, 2);
+      beta = random.normal<T>(beta.shape());
+      std::copy(gamma.begin(), gamma.end(), layer.weight().value.begin());
+      std::copy(beta.begin(), beta.end(), layer.bias().value.begin());
+    }
+    const auto expected =
+        reference_norm(norm, widen(x), widen(gamma), widen(beta), widen(dy), 1e-5, mean, variance);
+    testing::for_each_instruction_set([&] {
+      if (affine) {
+        layer.weight().gradient.fill(std::nan(""));
+        layer.bias().gradient.fill(std::nan(""));
+      }
+      EXPECT_LT(distance(layer.forward(x), expected.y), kTolerance);
+      EXPECT_LT(distance(layer.backward(dy), expected.dx, expected.dx_scale), kTolerance);
+      if (!affine) return;
+      EXPECT_LT(distance(layer.weight().gradient, expected.dgamma), kTolerance);
+      EXPECT_LT(distance(layer.bias().gradient, expected.dbeta), kTolerance);
+    });
+  }
+};
+
+using Types = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Normalization, Types);
+
+// Short and long runs, with and without what is left of a vector or a chunk; sets that are cut up, many small
+// ones and a few large ones.
+const std::vector<Shape> kImages{{2, 3, 4, 5},    {5, 1, 1, 7},    {1, 4, 3, 3},   {3, 2, 1, 2},
+                                 {7, 5, 4, 4},    {2, 17, 5, 5},   {64, 3, 2, 2},  {3, 70, 1, 3},
+                                 {130, 2, 7, 9},  {4, 33, 16, 16}, {2, 2, 47, 61}, {1, 1, 200, 333},
+                                 {40, 2, 31, 33}, {9, 8, 60, 64}};
+
+TYPED_TEST(Normalization, SpatialBatchNormIsItsFormula) {
+  using T = TypeParam;
+  for (const Shape& shape : kImages)
+    for (const bool affine : {true, false}) {
+      const auto channels = static_cast<Index>(shape[1]);
+      SpatialBatchNorm<T> layer(channels, {.affine = affine});
+      this->expect_as_reference(layer, ReferenceNorm::over_batch(shape), shape, affine);
+      // Frozen statistics.
+      Random random(3);
+      layer.running_mean() = random.normal<T>({shape[1]});
+      layer.running_var() = random.uniform<T>({shape[1]}, 0.5, 2);
+      layer.eval();
+      this->expect_as_reference(layer, ReferenceNorm::over_batch(shape), shape, affine,
+                                {layer.running_mean().begin(), layer.running_mean().end()},
+                                {layer.running_var().begin(), layer.running_var().end()});
+    }
+}
+
+TYPED_TEST(Normalization, BatchNorm1DIsItsFormula) {
+  for (const Shape& shape : {Shape{4, 3},
+                             {2, 1},
+                             {3, 130},
+                             {200, 65},
+                             {1000, 2},
+                             {70, 600},
+                             {3, 2, 4},
+                             {1, 5, 9},
+                             {6, 7, 33},
+                             {2, 3, 5000},
+                             {40000, 1}})
+    for (const bool affine : {true, false})
+      this->expect_as_reference(BatchNorm1D<TypeParam>(static_cast<Index>(shape[1]), {.affine = affine}),
+                                ReferenceNorm::over_batch(shape), shape, affine);
+}
+
+TYPED_TEST(Normalization, InstanceNorm2DIsItsFormula) {
+  using T = TypeParam;
+  for (const Shape& shape : kImages)
+    for (const bool affine : {true, false}) {
+      const auto channels = static_cast<Index>(shape[1]);
+      this->expect_as_reference(InstanceNorm2D<T>(channels, {.affine = affine}),
+                                ReferenceNorm::over_groups(shape, channels), shape, affine);
+    }
+}
+
+TYPED_TEST(Normalization, GroupNormIsItsFormula) {
+  for (const Shape& shape : {Shape{2, 6},
+                             {3, 6, 5},
+                             {2, 6, 4, 4},
+                             {1, 6, 7, 9},
+                             {5, 12, 1, 2},
+                             {2, 6, 61, 67},
+                             {3, 6, 160, 130},
+                             {2, 6, 2, 3, 4},
+                             {70, 18, 3}})
+    for (const Index groups : {1, 2, 3, 6})
+      for (const bool affine : {true, false})
+        this->expect_as_reference(
+            GroupNorm<TypeParam>(groups, static_cast<Index>(shape[1]), {.affine = affine}),
+            ReferenceNorm::over_groups(shape, groups), shape, affine);
+}
+
+TYPED_TEST(Normalization, LayerNormIsItsFormula) {
+  const Shape shapes[] = {{4, 3}, {3, 5, 7}, {2, 3, 4, 5}, {300, 40}, {5, 4097}, {1, 20}, {2, 60000}};
+  for (const Shape& shape : shapes)
+    for (std::size_t axes = 1; axes < shape.size(); ++axes)
+      for (const bool affine : {true, false}) {
+        const Shape normalized(shape.end() - static_cast<Index>(axes), shape.end());
+        this->expect_as_reference(LayerNorm<TypeParam>(normalized, {.affine = affine}),
+                                  ReferenceNorm::over_slices(shape, element_count(normalized)), shape,
+                                  affine);
+      }
+}
+
+}  // namespace
+}  // namespace strata
