@@ -265,6 +265,13 @@ TYPED_TEST(Solvers, AStoppedTrainingGoesOnWithTheBitsOfAnUninterruptedOne) {
     EXPECT_EQ(calls,
               3 * 3);  // of an epoch's four steps (the single sample is left out) two stop it, and its end
     EXPECT_EQ(solver.history().step_losses, expected.step_losses) << optimizer->type();
+    for (std::size_t i = 0; i < 3; ++i) {
+      const EpochRecord &one = expected.epochs[i], &other = solver.history().epochs[i];
+      EXPECT_EQ(other.train_loss, one.train_loss);
+      EXPECT_EQ(other.train_accuracy, one.train_accuracy);
+      EXPECT_EQ(other.validation_loss, one.validation_loss);
+      EXPECT_EQ(other.learning_rate, one.learning_rate);
+    }
     EXPECT_EQ(contents(net), contents(uninterrupted)) << optimizer->type();
   }
 }
