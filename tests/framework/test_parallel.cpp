@@ -86,7 +86,7 @@ TEST_P(Parallel, ServesSeveralThreadsAtOnce) {
   EXPECT_TRUE(all_once(runs));
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, Parallel, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(Threads, Parallel, testing::Values(1, 2, 5));
 
 TEST(ParallelMisuse, RefusesNoThreads) {
   const int before = num_threads();
