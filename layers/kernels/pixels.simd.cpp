@@ -33,95 +33,100 @@ inline void transpose(Vector (&rows)[kLanes]) {
   }
 }
 
-// Walks over the pixels of rows of a given width in groups of kLanes.
+// Walks over the pixels of rows of a given width.
 class PixelWalk {
  public:
-  PixelWalk(const Pixels& pixels, Index width) : pixels_(pixels), width_(width) {}
+  PixelWalk(const Pixels& pixels, Index width, Index first)
+      : channels_(pixels.channels),
+        row_stride_(pixels.row_stride),
+        width_(width),
+        row_(first / width * row_stride_),
+        column_(first % width) {}
 
   // The offset of the current pixel; goes on to the next.
   Index next() {
-    const Index offset = row_ + column_ * pixels_.channels;
+    const Index offset = row_ + column_ * channels_;
     if (++column_ == width_) {
       column_ = 0;
-      row_ += pixels_.row_stride;
+      row_ += row_stride_;
     }
     return offset;
   }
 
  private:
-  const Pixels& pixels_;
+  Index channels_;
+  Index row_stride_;
   Index width_;
-  Index row_ = 0;
-  Index column_ = 0;
+  Index row_;
+  Index column_;
 };
+
+// Calls block(c, channels, p, walk) for every square of kLanes channels, of which `channels` exist, and
+// kLanes pixels. The last square overlaps the one before it rather than be cut; there must be at least kLanes
+// pixels.
+template <class Block>
+[[gnu::always_inline]] inline void for_each_square(const Pixels& pixels, Index channels, Index count,
+                                                   Index width, const Block& block) {
+  for (Index c = 0; c < pixels.channels; c += kLanes) {
+    const Index real = channels - c < kLanes ? channels - c : kLanes;
+    PixelWalk walk(pixels, width, 0);
+    Index p = 0;
+    for (; p + kLanes <= count; p += kLanes) block(c, real, p, walk);
+    if (p == count) continue;
+    PixelWalk last(pixels, width, count - kLanes);
+    block(c, real, count - kLanes, last);
+  }
+}
 
 void to_pixels(const float* planes, Index plane, Index channels, Index rows, Index width, Pixels pixels) {
   const Index count = rows * width;
-  for (Index c = 0; c < pixels.channels; c += kLanes) {
-    const Index real = channels - c < kLanes ? channels - c : kLanes;
-    PixelWalk walk(pixels, width);
-    for (Index p = 0; p < count; p += kLanes) {
-      const Index here = count - p < kLanes ? count - p : kLanes;
-      const float* first = planes + c * plane + p;
-      Vector square[kLanes];
-      if (real == kLanes && here == kLanes) {
-        for (Index i = 0; i < kLanes; ++i) square[i] = Vector::load_unaligned(first + i * plane);
-      } else {
-        alignas(64) float copy[kLanes][kLanes] = {};
-        for (Index i = 0; i < real; ++i)
-          for (Index j = 0; j < here; ++j) copy[i][j] = first[i * plane + j];
-        for (Index i = 0; i < kLanes; ++i) square[i] = Vector::load_aligned(copy[i]);
-      }
-      transpose(square);
-      const Index room = pixels.channels - c;
-      if (room >= kLanes && here == kLanes) {
-        for (Index i = 0; i < kLanes; ++i) square[i].store_unaligned(pixels.data + walk.next() + c);
-      } else if (room >= kLanes) {
-        for (Index i = 0; i < here; ++i) square[i].store_unaligned(pixels.data + walk.next() + c);
-      } else {
-        alignas(64) float copy[kLanes];
-        for (Index i = 0; i < here; ++i) {
-          square[i].store_aligned(copy);
-          float* pixel = pixels.data + walk.next() + c;
-          for (Index lane = 0; lane < room; ++lane) pixel[lane] = copy[lane];
-        }
-      }
+  if (count < kLanes || pixels.channels % kLanes != 0) {
+    PixelWalk walk(pixels, width, 0);
+    for (Index p = 0; p < count; ++p) {
+      float* pixel = pixels.data + walk.next();
+      for (Index c = 0; c < channels; ++c) pixel[c] = planes[c * plane + p];
+      for (Index c = channels; c < pixels.channels; ++c) pixel[c] = 0;
     }
+    return;
   }
+  for_each_square(pixels, channels, count, width, [=](Index c, Index real, Index p, PixelWalk& walk) {
+    const float* first = planes + c * plane + p;
+    Vector square[kLanes];
+    if (real == kLanes) {
+      for (Index i = 0; i < kLanes; ++i) square[i] = Vector::load_unaligned(first + i * plane);
+    } else {
+      for (Index i = 0; i < kLanes; ++i)
+        square[i] = i < real ? Vector::load_unaligned(first + i * plane) : Vector(0.0f);
+    }
+    transpose(square);
+    for (Index i = 0; i < kLanes; ++i) square[i].store_aligned(pixels.data + walk.next() + c);
+  });
 }
 
 void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, Index channels, Index rows,
                  Index width) {
   const Index count = rows * width;
-  for (Index c = 0; c < channels; c += kLanes) {
-    const Index real = channels - c < kLanes ? channels - c : kLanes;
-    alignas(64) float offsets[kLanes] = {};
-    if (bias)
-      for (Index i = 0; i < real; ++i) offsets[i] = bias[c + i];
-    const Vector offset = Vector::load_aligned(offsets);
-    PixelWalk walk(pixels, width);
-    for (Index p = 0; p < count; p += kLanes) {
-      const Index here = count - p < kLanes ? count - p : kLanes;
-      float* first = planes + c * plane + p;
-      Vector square[kLanes];
-      if (here == kLanes) {
-        for (Index i = 0; i < kLanes; ++i)
-          square[i] = Vector::load_aligned(pixels.data + walk.next() + c) + offset;
-      } else {
-        for (Index i = 0; i < kLanes; ++i)
-          square[i] = i < here ? Vector::load_aligned(pixels.data + walk.next() + c) + offset : offset;
-      }
-      transpose(square);
-      if (real == kLanes && here == kLanes) {
-        for (Index i = 0; i < kLanes; ++i) square[i].store_unaligned(first + i * plane);
-      } else {
-        alignas(64) float copy[kLanes][kLanes];
-        for (Index i = 0; i < kLanes; ++i) square[i].store_aligned(copy[i]);
-        for (Index i = 0; i < real; ++i)
-          for (Index j = 0; j < here; ++j) first[i * plane + j] = copy[i][j];
-      }
+  if (count < kLanes) {
+    PixelWalk walk(pixels, width, 0);
+    for (Index p = 0; p < count; ++p) {
+      const float* pixel = pixels.data + walk.next();
+      for (Index c = 0; c < channels; ++c) planes[c * plane + p] = pixel[c] + (bias ? bias[c] : 0.0f);
     }
+    return;
   }
+  for_each_square(pixels, channels, count, width, [=](Index c, Index real, Index p, PixelWalk& walk) {
+    Vector square[kLanes];
+    for (Index i = 0; i < kLanes; ++i) square[i] = Vector::load_aligned(pixels.data + walk.next() + c);
+    transpose(square);
+    float* first = planes + c * plane + p;
+    if (real == kLanes) {
+      for (Index i = 0; i < kLanes; ++i)
+        (square[i] + Vector(bias ? bias[c + i] : 0.0f)).store_unaligned(first + i * plane);
+    } else {
+      for (Index i = 0; i < real; ++i)
+        (square[i] + Vector(bias ? bias[c + i] : 0.0f)).store_unaligned(first + i * plane);
+    }
+  });
 }
 
 constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels};
