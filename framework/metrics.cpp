@@ -61,7 +61,7 @@ double top_k_accuracy(const Tensor<T>& scores, const Labels& labels, Index k) {
       throw ArgumentError("accuracy: label " + std::to_string(labels[n]) + " of sample " + std::to_string(n) +
                           " is out of range for " + std::to_string(classes) + " classes");
     const T* row = scores.data() + n * classes;
-    Index rank = row[label] == row[label] ? 0 : k;  // NaN is never right
+    Index rank = 0;  // comparisons with NaN are false: it counts as ahead of every label, its own too
     for (std::size_t c = 0; c < classes; ++c) {
       const bool behind = row[c] < row[label] || (row[c] == row[label] && c >= label);
       rank += !behind;
