@@ -128,6 +128,39 @@ TEST(Conv2D, GivesTheSameBitsForAnyNumberOfThreads) {
   set_num_threads(before);
 }
 
+TEST(Conv2D, GradientsEqualDifferences) {
+  struct {
+    Conv2D<double> layer;
+    Shape input;
+  } cases[] = {
+      {Conv2D<double>(3, 4, 3, {.padding = 1}), {2, 3, 5, 6}},
+      {Conv2D<double>(2, 3, {3, 2}, {.stride = {2, 3}, .padding = {2, 0}, .bias = false}), {3, 2, 6, 7}},
+      {Conv2D<double>(4, 6, 3, {.padding = 2, .dilation = {1, 2}, .groups = 2}), {1, 4, 4, 5}},
+      {Conv2D<double>(3, 3, 3, {.padding = 1, .groups = 3}), {2, 3, 1, 7}},
+      {Conv2D<double>(1, 2, 2, {.stride = 3}), {2, 1, 8, 8}},
+  };
+  for (auto& [layer, input] : cases) {
+    Random random(8);
+    const GradientReport report = check_gradients(layer, random.normal<double>(input));
+    EXPECT_TRUE(report.passed()) << report;
+  }
+}
+
+TEST(Conv2D, GradientsEqualDifferencesInsideANetwork) {
+  manual_seed(4);
+  const Sequential<double> net{Conv2D<double>(2, 3, 3, {.padding = 1, .bias = false}),
+                               SpatialBatchNorm<double>(3),
+                               Tanh<double>(),
+                               Conv2D<double>(3, 4, {1, 3}, {.stride = 2}),
+                               Sigmoid<double>(),
+                               ConvTranspose2D<double>(4, 2, 3, {.stride = 2, .padding = 1}),
+                               Flatten<double>(),
+                               Linear<double>(2 * 5 * 3, 3)};
+  Random random(8);
+  const GradientReport report = check_gradients(net, random.normal<double>({3, 2, 5, 6}));
+  EXPECT_TRUE(report.passed()) << report;
+}
+
 TEST(Conv2D, CopiesHaveTheirOwnParameters) {
   Conv2D<double> layer(2, 3, 3);
   auto copy = layer.clone();
@@ -155,6 +188,12 @@ TEST(Conv2D, DescribesItself) {
             "3 -> 32, kernel 3x3, padding 1, no bias");
   EXPECT_EQ(Conv2D<float>(4, 8, {3, 5}, {.stride = {2, 1}, .dilation = 2, .groups = 4}).options(),
             "4 -> 8, kernel 3x5, stride 2x1, dilation 2, groups 4");
+  const Shape images{64, 32, 16, 16};
+  EXPECT_EQ(Conv2D<float>(32, 32, 3).algorithm(images), "winograd 4x4");
+  EXPECT_EQ(Conv2D<float>(32, 32, 3, {.winograd = false}).algorithm(images), "direct");
+  EXPECT_EQ(Conv2D<float>(32, 32, 5).algorithm(images), "direct");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm(images), "gemm");
+  EXPECT_EQ(Conv2D<double>(32, 32, 3).algorithm(images), "gemm");
   EXPECT_EQ(Conv2D<float>(3, 32, 3, {.padding = 1}).multiply_adds({2, 3, 10, 10}), 2u * 32 * 100 * 27);
   EXPECT_EQ(Conv2D<float>(4, 8, 1, {.groups = 4}).multiply_adds({1, 4, 5, 5}), 8u * 25);
 }

@@ -142,6 +142,24 @@ TEST(ConvTranspose2D, GivesTheSameBitsForAnyNumberOfThreads) {
   set_num_threads(before);
 }
 
+TEST(ConvTranspose2D, GradientsEqualDifferences) {
+  struct {
+    ConvTranspose2D<double> layer;
+    Shape input;
+  } cases[] = {
+      {ConvTranspose2D<double>(3, 4, 3, {.padding = 1}), {2, 3, 5, 4}},
+      {ConvTranspose2D<double>(2, 3, {4, 3}, {.stride = {2, 3}, .padding = 1, .output_padding = {0, 2}}),
+       {2, 2, 3, 4}},
+      {ConvTranspose2D<double>(4, 6, 2, {.stride = 3, .dilation = 2, .groups = 2, .bias = false}),
+       {1, 4, 3, 2}},
+  };
+  for (auto& [layer, input] : cases) {
+    Random random(8);
+    const GradientReport report = check_gradients(layer, random.normal<double>(input));
+    EXPECT_TRUE(report.passed()) << report;
+  }
+}
+
 TEST(ConvTranspose2D, DescribesItself) {
   ConvTranspose2D<float> layer(8, 4, 4, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
   EXPECT_EQ(layer.options(), "8 -> 4, kernel 4x4, stride 2, padding 1, output padding 1, groups 2");

@@ -1,0 +1,76 @@
+#include <gtest/gtest.h>
+
+#include "strata/layers/kernels/direct_convolution.hpp"
+#include "tests/layers/convolution_problem.hpp"
+
+namespace strata {
+namespace {
+
+using namespace strata::testing;
+
+constexpr Algorithm kDirect{kernels::direct_convolve, kernels::direct_convolve_backward_data,
+                            kernels::direct_convolve_backward_weights};
+
+bool has_backward_data(const ConvCase& c) {
+  return c.stride == Size2D(1) && c.padding.h <= (c.kernel.h - 1) * c.dilation.h &&
+         c.padding.w <= c.kernel.w - 1;
+}
+
+TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
+  int with_backward_data = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    const auto pick = [&](std::uint64_t low, std::uint64_t high) {
+      return static_cast<Index>(low + random.below(high - low + 1));
+    };
+    const std::uint64_t largest_stride = seed % 2 == 0 ? 1 : 4;
+    ConvCase c{.batch = pick(1, 4),
+               .in_channels = pick(1, 20),
+               .out_channels = pick(1, 40),
+               .size = {pick(1, 12), pick(1, 12)},
+               .kernel = {pick(1, 6), pick(1, 6)},
+               .stride = {pick(1, largest_stride), pick(1, largest_stride)},
+               .padding = {pick(0, 3), pick(0, 3)},
+               .dilation = {pick(1, 2), 1}};
+    c.size.h = std::max(c.size.h, c.dilation.h * (c.kernel.h - 1) + 1 - 2 * c.padding.h);
+    c.size.w = std::max(c.size.w, c.kernel.w - 2 * c.padding.w);
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
+    const Problem problem = make_problem(c, random);
+    with_backward_data += has_backward_data(c);
+    for_each_instruction_set([&](InstructionSet) {
+      expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected, 1e-5, has_backward_data(c));
+    });
+  }
+  EXPECT_GT(with_backward_data, 80);
+}
+
+// Images that are cut into several blocks, and blocks of several images.
+TEST(DirectConvolution, EqualsThePlainLoopsForLargerShapes) {
+  const ConvCase cases[] = {
+      {.batch = 2, .in_channels = 3, .out_channels = 24, .size = {90, 85}, .kernel = 5, .padding = 2},
+      {.batch = 2,
+       .in_channels = 3,
+       .out_channels = 16,
+       .size = {70, 95},
+       .kernel = 7,
+       .stride = 2,
+       .padding = 3},
+      {.batch = 70, .in_channels = 5, .out_channels = 32, .size = 6, .kernel = 3, .padding = 1},
+      {.batch = 1,
+       .in_channels = 16,
+       .out_channels = 16,
+       .size = {2, 700},
+       .kernel = {2, 5},
+       .padding = {1, 4}},
+  };
+  for (const ConvCase& c : cases) {
+    SCOPED_TRACE(::testing::Message() << c);
+    Random random(11);
+    const Problem problem = make_problem(c, random);
+    expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected, 1e-5, has_backward_data(c));
+    expect_same_bits_for_any_number_of_threads(kDirect, problem, has_backward_data(c));
+  }
+}
+
+}  // namespace
+}  // namespace strata
