@@ -2,9 +2,13 @@
 #pragma once
 
 #include "strata/framework/data/augmentation.hpp"
+#include "strata/framework/data/cifar.hpp"
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/data/idx.hpp"
 #include "strata/framework/data/in_memory.hpp"
 #include "strata/framework/data/loader.hpp"
+#include "strata/framework/data/subset.hpp"
+#include "strata/framework/data/synthetic.hpp"
 #include "strata/framework/error.hpp"
 #include "strata/framework/gradient_check.hpp"
 #include "strata/framework/graph.hpp"
