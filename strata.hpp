@@ -36,6 +36,7 @@
 #include "strata/layers/dropout.hpp"
 #include "strata/layers/dropout_2d.hpp"
 #include "strata/layers/flatten.hpp"
+#include "strata/layers/functional.hpp"
 #include "strata/layers/global_avg_pool_2d.hpp"
 #include "strata/layers/group_norm.hpp"
 #include "strata/layers/instance_norm_2d.hpp"

@@ -23,14 +23,6 @@ RunningStatistics<T>& BatchNorm<T>::running() {
 }
 
 template <class T>
-normalization::Statistics BatchNorm<T>::running_statistics() const {
-  const Shape shape{static_cast<std::size_t>(channels_)};
-  this->expect_shape("running_mean", running_->mean, shape);
-  this->expect_shape("running_var", running_->variance, shape);
-  return running_->statistics();
-}
-
-template <class T>
 std::string BatchNorm<T>::options() const {
   return std::to_string(channels_) + (running_ ? running_->options() : ", no running statistics") +
          (running_ && unbiased_ ? ", unbiased" : "") + this->common_options();
@@ -39,11 +31,12 @@ std::string BatchNorm<T>::options() const {
 template <class T>
 Tensor<T> BatchNorm<T>::do_forward(Tensor<T> x) {
   const auto affine = this->affine();
+  if (running_) running_->check(this->label());
   const auto sets = per_channel(x.shape());
   frozen_ = !this->training() && running_;
   auto y = empty<T>(x.shape());
   if (frozen_) {
-    statistics_ = running_statistics();
+    statistics_ = running_->statistics();
     normalization::apply(sets, x.data(), y.data(), statistics_, affine, this->eps());
   } else {
     const auto m = static_cast<double>(sets.elements());
@@ -68,10 +61,12 @@ Tensor<T> BatchNorm<T>::do_backward(Tensor<T> dy) {
 template <class T>
 Tensor<T> BatchNorm<T>::do_infer(Tensor<T> x) const {
   const auto sets = per_channel(x.shape());
-  if (running_)
-    normalization::apply(sets, x.data(), x.data(), running_statistics(), this->affine(), this->eps());
-  else
+  if (running_) {
+    running_->check(this->label());
+    normalization::apply(sets, x.data(), x.data(), running_->statistics(), this->affine(), this->eps());
+  } else {
     normalization::forward(sets, x.data(), x.data(), this->affine(), this->eps());
+  }
   return x;
 }
 

@@ -53,7 +53,6 @@ class BatchNorm : public NormalizationLayer<T> {
 
  private:
   RunningStatistics<T>& running();
-  normalization::Statistics running_statistics() const;
 
   Index channels_;
   bool unbiased_;

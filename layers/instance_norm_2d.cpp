@@ -25,14 +25,6 @@ RunningStatistics<T>& InstanceNorm2D<T>::running() {
 }
 
 template <class T>
-normalization::Statistics InstanceNorm2D<T>::running_statistics() const {
-  const Shape shape{static_cast<std::size_t>(channels_)};
-  this->expect_shape("running_mean", running_->mean, shape);
-  this->expect_shape("running_var", running_->variance, shape);
-  return running_->statistics();
-}
-
-template <class T>
 Shape InstanceNorm2D<T>::output_shape(const Shape& input) const {
   if (input.size() != 4 || static_cast<Index>(input[1]) != channels_ || element_count(input) == 0)
     this->fail_shape("(N, " + std::to_string(channels_) + ", H, W) with N, H, W >= 1", input);
@@ -48,10 +40,11 @@ std::string InstanceNorm2D<T>::options() const {
 template <class T>
 Tensor<T> InstanceNorm2D<T>::do_forward(Tensor<T> x) {
   const auto affine = this->affine();
+  if (running_) running_->check(this->label());
   frozen_ = !this->training() && running_;
   auto y = empty<T>(x.shape());
   if (frozen_) {  // one mean and variance for the channel in all samples
-    statistics_ = running_statistics();
+    statistics_ = running_->statistics();
     normalization::apply(per_channel(x.shape()), x.data(), y.data(), statistics_, affine, this->eps());
   } else {
     const auto planes = per_group(x.shape(), channels_);  // groups of one channel
@@ -77,11 +70,13 @@ Tensor<T> InstanceNorm2D<T>::do_backward(Tensor<T> dy) {
 
 template <class T>
 Tensor<T> InstanceNorm2D<T>::do_infer(Tensor<T> x) const {
-  if (running_)
-    normalization::apply(per_channel(x.shape()), x.data(), x.data(), running_statistics(), this->affine(),
+  if (running_) {
+    running_->check(this->label());
+    normalization::apply(per_channel(x.shape()), x.data(), x.data(), running_->statistics(), this->affine(),
                          this->eps());
-  else
+  } else {
     normalization::forward(per_group(x.shape(), channels_), x.data(), x.data(), this->affine(), this->eps());
+  }
   return x;
 }
 

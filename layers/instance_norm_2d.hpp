@@ -64,7 +64,6 @@ class InstanceNorm2D final : public NormalizationLayer<T> {
 
  private:
   RunningStatistics<T>& running();
-  normalization::Statistics running_statistics() const;
 
   Index channels_;
   bool unbiased_;

@@ -51,8 +51,10 @@ void NormalizationLayer<T>::reset_parameters(Random& /*random*/) {
 template <class T>
 normalization::Affine<T> NormalizationLayer<T>::affine() const {
   if (!weight_) return {};
-  expect_shape("weight", weight_->value, affine_shape_);
-  expect_shape("bias", bias_->value, affine_shape_);
+  for (const Parameter<T>* parameter : {&*weight_, &*bias_})
+    if (parameter->value.shape() != affine_shape_)
+      throw ShapeError(this->label() + ": expected a " + parameter->name + " of shape " +
+                       to_string(affine_shape_) + ", got " + to_string(parameter->value.shape()));
   return {weight_->value.data(), bias_->value.data()};
 }
 
@@ -62,13 +64,6 @@ std::string NormalizationLayer<T>::common_options() const {
   if (eps_ != 1e-5) text << ", eps " << eps_;
   if (!weight_) text << ", no weight and bias";
   return text.str();
-}
-
-template <class T>
-void NormalizationLayer<T>::expect_shape(const char* name, const Tensor<T>& value, const Shape& shape) const {
-  if (value.shape() != shape)
-    throw ShapeError(this->label() + ": expected a " + name + " of shape " + to_string(shape) + ", got " +
-                     to_string(value.shape()));
 }
 
 template class NormalizationLayer<float>;

@@ -34,8 +34,6 @@ class NormalizationLayer : public Layer<T> {
   T* bias_gradient() { return bias_ ? bias_->gradient.data() : nullptr; }
   /// ", eps 0.001, no weight and bias": what differs from the defaults.
   std::string common_options() const;
-  /// Throws ShapeError unless `value`, which a user may have set, has this shape.
-  void expect_shape(const char* name, const Tensor<T>& value, const Shape& shape) const;
 
  private:
   Shape affine_shape_;

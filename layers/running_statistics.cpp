@@ -10,6 +10,7 @@ RunningStatistics<T>::RunningStatistics(const char* type, const Shape& shape, st
                                         double minimum_factor)
     : mean(full<T>(shape, T{0})),
       variance(full<T>(shape, T{1})),
+      shape_(shape),
       momentum_(momentum),
       minimum_factor_(minimum_factor) {
   if (momentum && !(*momentum >= 0 && *momentum <= 1))
@@ -43,6 +44,14 @@ void RunningStatistics<T>::reset() {
   mean.fill(T{0});
   variance.fill(T{1});
   num_batches = 0;
+}
+
+template <class T>
+void RunningStatistics<T>::check(const std::string& label) const {
+  for (const auto& [name, value] : {std::pair{"running_mean", &mean}, {"running_var", &variance}})
+    if (value->shape() != shape_)
+      throw ShapeError(label + ": expected a " + name + " of shape " + to_string(shape_) + ", got " +
+                       to_string(value->shape()));
 }
 
 template <class T>

@@ -22,6 +22,8 @@ class RunningStatistics {
   /// are multiplied by `correction`.
   void update(const normalization::Statistics& batch, double correction);
   void reset();
+  /// Throws ShapeError, with the layer's label, if someone replaced an average by one of another shape.
+  void check(const std::string& label) const;
 
   normalization::Statistics statistics() const;
   std::vector<Buffer<T>> buffers();
@@ -33,6 +35,7 @@ class RunningStatistics {
   std::int64_t num_batches = 0;
 
  private:
+  Shape shape_;
   std::optional<double> momentum_;
   double minimum_factor_;
 };

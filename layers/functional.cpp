@@ -1,0 +1,105 @@
+#include "strata/layers/functional.hpp"
+
+#include "strata/framework/error.hpp"
+#include "strata/layers/running_statistics.hpp"
+
+namespace strata {
+namespace {
+
+using normalization::per_channel;
+
+template <class T>
+void expect_shape(const char* function, const char* what, const Tensor<T>& value, const Shape& shape) {
+  if (value.shape() != shape)
+    throw ShapeError(std::string(function) + ": expected " + what + " of shape " + to_string(shape) +
+                     ", got " + to_string(value.shape()));
+}
+
+template <class T>
+BatchNormForward<T> forward(const char* function, std::size_t rank, const char* expected, Tensor<T> x,
+                            const Tensor<T>& gamma, const Tensor<T>& beta, BatchNormParam<T>& param) {
+  if (x.dimension() != rank || x.size() == 0)
+    throw ShapeError(std::string(function) + ": expected x " + expected + ", not empty, got " +
+                     to_string(x.shape()));
+  const Shape channels{x.shape()[1]};
+  expect_shape(function, "gamma", gamma, channels);
+  expect_shape(function, "beta", beta, channels);
+  if (!(param.eps > 0))
+    throw ArgumentError(std::string(function) + ": expected eps > 0, got " + std::to_string(param.eps));
+  if (!(param.momentum >= 0 && param.momentum <= 1))
+    throw ArgumentError(std::string(function) +
+                        ": expected 0 <= momentum <= 1, the weight of the old value, got " +
+                        std::to_string(param.momentum));
+
+  // The layers' momentum is the weight of the new value.
+  RunningStatistics<T> running(function, channels, 1 - param.momentum, 0);
+  running.variance.fill(T{0});
+  if (param.running_mean.size() > 0) running.mean = param.running_mean;
+  if (param.running_var.size() > 0) running.variance = param.running_var;
+  running.check(function);
+
+  const auto sets = per_channel(x.shape());
+  const bool frozen = param.mode == BatchNormMode::test;
+  if (!frozen && sets.elements() == 1)
+    throw ShapeError(std::string(function) + ": expected more than one value per channel in training, got " +
+                     to_string(x.shape()));
+  auto out = empty<T>(x.shape());
+  const normalization::Affine<T> affine{gamma.data(), beta.data()};
+  normalization::Statistics statistics;
+  if (frozen) {
+    statistics = running.statistics();
+    normalization::apply(sets, x.data(), out.data(), statistics, affine, param.eps);
+  } else {
+    statistics = normalization::forward(sets, x.data(), out.data(), affine, param.eps);
+    running.update(statistics, 1);
+    param.running_mean = std::move(running.mean);
+    param.running_var = std::move(running.variance);
+  }
+  return {std::move(out), {std::move(x), gamma, std::move(statistics), param.eps, frozen}};
+}
+
+template <class T>
+BatchNormGradients<T> backward(const char* function, Tensor<T> dout, const BatchNormCache<T>& cache) {
+  expect_shape(function, "dout", dout, cache.x.shape());
+  auto dgamma = empty<T>(cache.gamma.shape()), dbeta = empty<T>(cache.gamma.shape());
+  normalization::backward(per_channel(cache.x.shape()), cache.x.data(), dout.data(), cache.statistics,
+                          cache.gamma.data(), dgamma.data(), dbeta.data(), cache.eps, cache.frozen);
+  return {std::move(dout), std::move(dgamma), std::move(dbeta)};
+}
+
+}  // namespace
+
+template <class T>
+BatchNormForward<T> spatial_batchnorm_forward(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                                              BatchNormParam<T>& bn_param) {
+  return forward("spatial_batchnorm_forward", 4, "(N, C, H, W)", std::move(x), gamma, beta, bn_param);
+}
+
+template <class T>
+BatchNormGradients<T> spatial_batchnorm_backward(Tensor<T> dout, const BatchNormCache<T>& cache) {
+  return backward("spatial_batchnorm_backward", std::move(dout), cache);
+}
+
+template <class T>
+BatchNormForward<T> batchnorm_forward(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                                      BatchNormParam<T>& bn_param) {
+  return forward("batchnorm_forward", 2, "(N, D)", std::move(x), gamma, beta, bn_param);
+}
+
+template <class T>
+BatchNormGradients<T> batchnorm_backward(Tensor<T> dout, const BatchNormCache<T>& cache) {
+  return backward("batchnorm_backward", std::move(dout), cache);
+}
+
+#define STRATA_INSTANTIATE(T)                                                                           \
+  template BatchNormForward<T> spatial_batchnorm_forward(Tensor<T>, const Tensor<T>&, const Tensor<T>&, \
+                                                         BatchNormParam<T>&);                           \
+  template BatchNormGradients<T> spatial_batchnorm_backward(Tensor<T>, const BatchNormCache<T>&);       \
+  template BatchNormForward<T> batchnorm_forward(Tensor<T>, const Tensor<T>&, const Tensor<T>&,         \
+                                                 BatchNormParam<T>&);                                   \
+  template BatchNormGradients<T> batchnorm_backward(Tensor<T>, const BatchNormCache<T>&)
+
+STRATA_INSTANTIATE(float);
+STRATA_INSTANTIATE(double);
+
+}  // namespace strata
