@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <ostream>
 #include <stdexcept>
@@ -98,16 +99,20 @@ testing::AssertionResult near(const Tensor<double>& actual, const nlohmann::json
   if (actual.shape() != values.shape())
     return testing::AssertionFailure()
            << "shape " << to_string(actual.shape()) << ", PyTorch has " << to_string(values.shape());
-  double scale = 0;
-  for (const double value : values) scale = std::max(scale, std::abs(value));
+  double scale = 0, largest = 0;
+  std::size_t where = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const double a = actual.data()[i], b = values.data()[i];
-    if (!(std::abs(a - b) <= tolerance * scale))
-      return testing::AssertionFailure()
-             << "element " << i << " is " << a << ", PyTorch has " << b << "; the difference is "
-             << std::abs(a - b) / scale << " of the largest magnitude";
+    const double difference = std::abs(actual.data()[i] - values.data()[i]);
+    scale = std::max(scale, std::abs(values.data()[i]));
+    if (difference > largest || std::isnan(difference)) {
+      largest = std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference;
+      where = i;
+    }
   }
-  return testing::AssertionSuccess();
+  if (largest <= tolerance * scale) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "element " << where << " is " << actual.data()[where]
+                                     << ", PyTorch has " << values.data()[where] << "; the difference is "
+                                     << largest / scale << " of the largest magnitude";
 }
 
 testing::AssertionResult near(double actual, double expected, double tolerance) {

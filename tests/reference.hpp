@@ -39,7 +39,7 @@ Tensor<double> to_tensor(const nlohmann::json& tensor);
 /// Passes if shapes are equal and no element is further from the expected one than `tolerance` times the
 /// largest expected magnitude. NaN never passes.
 testing::AssertionResult near(const Tensor<double>& actual, const nlohmann::json& expected,
-                              double tolerance = 1e-10);
-testing::AssertionResult near(double actual, double expected, double tolerance = 1e-10);
+                              double tolerance = 1e-12);
+testing::AssertionResult near(double actual, double expected, double tolerance = 1e-12);
 
 }  // namespace strata::reference

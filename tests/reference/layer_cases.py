@@ -92,7 +92,7 @@ def layers():
             keeps_averages = layer in ("BatchNorm1D", "SpatialBatchNorm", "InstanceNorm2D")
             if keeps_averages:
                 # Evaluation after three training batches, the batch size changing.
-                batches = [(True, shape[0]), (True, shape[0] + 1), (True, shape[0]), (False, 2)]
+                batches = [(True, shape[0]), (True, shape[0] + 1), (True, shape[0]), (False, 3)]
             elif layer.startswith("Dropout"):
                 # No two libraries draw the same mask; without dropping there is none.
                 batches = [(arguments["p"] == 0, shape[0]), (False, shape[0] + 1)]
