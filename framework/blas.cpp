@@ -3,6 +3,7 @@
 #include <xtensor-blas/xblas.hpp>
 
 extern "C" void openblas_set_num_threads(int count);
+extern "C" char* openblas_get_config();
 
 namespace strata {
 namespace {
@@ -23,6 +24,10 @@ constexpr cxxblas::Transpose to_cxxblas(Transpose transpose) {
 }
 
 }  // namespace
+
+std::string blas_version() {
+  return openblas_get_config();
+}
 
 template <class T>
 void gemm(Transpose transpose_a, Transpose transpose_b, Index m, Index n, Index k, T alpha, const T* a,

@@ -5,6 +5,9 @@
 
 namespace strata {
 
+/// The library that runs, its build and the processor it found: what may change the last bits of a product.
+std::string blas_version();
+
 enum class Transpose { no, yes };
 
 /// C = alpha op(A) op(B) + beta C for row-major matrices: op(A) is (m, k), op(B) is (k, n), C is (m, n);

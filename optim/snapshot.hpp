@@ -4,6 +4,7 @@
 #include <variant>
 #include <vector>
 
+#include "strata/framework/io/state_dict.hpp"
 #include "strata/framework/parameter.hpp"
 
 namespace strata::detail {
@@ -27,6 +28,15 @@ class Snapshot {
     for (std::size_t i = 0; i < buffers.size(); ++i)
       std::visit([&](auto* value) { *value = std::get<std::decay_t<decltype(*value)>>(buffers_[i]); },
                  buffers[i].value);
+  }
+
+  /// Views of what was captured, under the names of the same network's parameters and buffers, in that order.
+  std::vector<StateEntry> entries(const std::vector<StateEntry>& names) {
+    std::vector<StateEntry> views;
+    for (Tensor<T>& value : parameters_) views.push_back({names[views.size()].name, &value});
+    for (auto& buffer : buffers_)
+      std::visit([&](auto& value) { views.push_back({names[views.size()].name, &value}); }, buffer);
+    return views;
   }
 
  private:

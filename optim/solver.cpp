@@ -31,6 +31,9 @@ SolverOptions<T> checked(const Layer<T>& net, const Split& data, SolverOptions<T
   };
   check(options.epochs >= 0, "epochs", "at least 0", options.epochs);
   check(options.max_gradient_norm > 0, "max_gradient_norm", "above 0", options.max_gradient_norm);
+  if (options.checkpoints)
+    check(options.checkpoints->keep_last >= 1, "checkpoints.keep_last", "at least 1",
+          options.checkpoints->keep_last);
   if (options.patience) {
     check(*options.patience >= 1, "patience", "at least 1", *options.patience);
     if (!data.validation) throw ArgumentError("Solver: patience needs validation data");
@@ -91,10 +94,15 @@ Solver<T>::Solver(Layer<T>& net, Split data, const Optimizer<T>& optimizer, Solv
       loader_(data_.train, loader_options(*data_.train, options_)) {}
 
 template <class T>
-History Solver<T>::train() {
-  if (finished()) return history_;
+void Solver<T>::list_state() {
   parameters_ = net_.parameters();
   buffers_ = net_.named_buffers();
+}
+
+template <class T>
+History Solver<T>::train() {
+  list_state();
+  prepare_checkpoints();
   Stopwatch watch;
   while (!finished()) {
     if (!run_steps(watch)) return history_;
@@ -117,10 +125,13 @@ bool Solver<T>::run_steps(Stopwatch& watch) {
     StepReport report = step(std::move(*batch));
     ++watch.steps;
     position_.seconds += watch.lap();
-    if (!options_.after_step) continue;
-    report.samples_per_second = static_cast<double>(samples) / Stopwatch::seconds_since(start);
-    report.seconds_left = watch.seconds_for(steps_in_all() - steps_done());
-    options_.after_step(report);
+    if (options_.after_step) {
+      report.samples_per_second = static_cast<double>(samples) / Stopwatch::seconds_since(start);
+      report.seconds_left = watch.seconds_for(steps_in_all() - steps_done());
+      options_.after_step(report);
+    }
+    // At the end of the epoch finish_epoch writes it.
+    if (report.stop || (checkpoint_is_due() && position_.batch < loader_.batches())) write_checkpoint();
     if (report.stop) return false;
   }
   return true;
@@ -195,12 +206,13 @@ bool Solver<T>::finish_epoch(Stopwatch& watch) {
   history_.stopped_early = options_.patience && record.epoch - history_.best_epoch >= *options_.patience;
   position_ = {.epoch = position_.epoch + 1};
 
-  if (!options_.after_epoch) return true;
   EpochReport report{.record = history_.epochs.back(),
                      .epochs = options_.epochs,
                      .best = best,
                      .seconds_left = finished() ? 0 : watch.seconds_for(steps_in_all() - steps_done())};
-  options_.after_epoch(report);
+  if (options_.after_epoch) options_.after_epoch(report);
+  if (best) write_best_weights();
+  if (report.stop || finished() || checkpoint_is_due()) write_checkpoint();
   return !report.stop;
 }
 

@@ -9,6 +9,7 @@
 #include "strata/framework/data/loader.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
+#include "strata/optim/checkpoint.hpp"
 #include "strata/optim/cloned.hpp"
 #include "strata/optim/history.hpp"
 #include "strata/optim/optimizer.hpp"
@@ -58,6 +59,7 @@ struct SolverOptions {
   /// Stops after this many epochs in a row that were not the best.
   std::optional<Index> patience = std::nullopt;
   std::optional<Index> validation_batch_size = std::nullopt;  ///< by default batch_size
+  std::optional<CheckpointOptions> checkpoints = std::nullopt;
   std::function<void(StepReport&)> after_step = nullptr;
   std::function<void(EpochReport&)> after_epoch = nullptr;
 };
@@ -79,12 +81,31 @@ class Solver {
 
   /// Trains until all epochs are done or patience is at its end; then, with keep_best, puts the best model
   /// back. If a callback stopped it, the network stays as it is and another call goes on from there, with
-  /// the bits of an uninterrupted run.
+  /// the bits of an uninterrupted run; so can another process, through `checkpoints` and resume().
   ///
   /// Throws NotFiniteError when the loss or a gradient is NaN or infinite. The message names the epoch, the
   /// step and the layer where it appeared first; parameters, buffers and the optimizer are as they were
   /// before that step.
   History train();
+
+  /// Writes all that a later process needs to go on with the bits of an uninterrupted run: parameters and
+  /// buffers, the optimizer's and the schedule's state, the position in the epoch, the history and the best
+  /// model. Atomic and durable. Throws DataError.
+  ///
+  /// What it does not hold is yours to give again: the network, data, schedule, augmentation, modes and
+  /// frozen parameters. Kept in it for the record: instruction set and BLAS, without which the last bits may
+  /// differ.
+  void save_checkpoint(const std::filesystem::path& path);
+
+  /// Takes the place of the Solver that wrote it; train() goes on from there. `epochs` and `patience` may be
+  /// others. Throws DataError if the file is damaged, does not fit the network, or is of a run with another
+  /// optimizer, learning rate, batch size, seed, monitor, keep_best or number of samples; then nothing has
+  /// changed.
+  void load_checkpoint(const std::filesystem::path& path);
+
+  /// Loads the newest checkpoint in the folder of the option `checkpoints`; false if there is none. Throws as
+  /// load_checkpoint does, StateError without that option.
+  bool resume();
 
   const History& history() const { return history_; }
   Optimizer<T>& optimizer() { return *optimizer_; }
@@ -105,6 +126,14 @@ class Solver {
     double seconds = 0;
   };
   struct Stopwatch;
+
+  void list_state();
+  std::vector<std::pair<std::string, std::string>> identity() const;
+  std::vector<StateEntry> checkpoint_entries(detail::Snapshot<T>* best);
+  void prepare_checkpoints();
+  bool checkpoint_is_due() const;
+  void write_checkpoint();
+  void write_best_weights();
 
   bool run_steps(Stopwatch& watch);
   bool finish_epoch(Stopwatch& watch);

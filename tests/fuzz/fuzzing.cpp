@@ -1,9 +1,12 @@
 #include "tests/fuzz/fuzzing.hpp"
 
 #include <atomic>
+#include <cstring>
 #include <sanitizer/allocator_interface.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
 namespace strata::fuzz {
 namespace {
@@ -42,6 +45,15 @@ const std::string& as_file(std::span<const std::uint8_t> bytes) {
   require(ftruncate(descriptor, 0) == 0);
   require(pwrite(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
   return path;
+}
+
+std::size_t mutate_safetensors(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  size = LLVMFuzzerMutate(data, size, most);
+  if (seed % 2 == 0 || size < 9) return size;
+  const auto* end = static_cast<const std::uint8_t*>(memrchr(data + 8, '}', size - 8));
+  const std::uint64_t length = end ? static_cast<std::uint64_t>(end - data) - 7 : size - 8;
+  std::memcpy(data, &length, sizeof length);
+  return size;
 }
 
 void require(bool condition) {

@@ -24,6 +24,9 @@ inline constexpr std::size_t kSlack = 256 << 10;
 /// The path of a file in memory that holds the bytes until the next call.
 const std::string& as_file(std::span<const std::uint8_t> bytes);
 
+/// libFuzzer's mutation; every other time the header's length is put right, for most to be seen behind it.
+std::size_t mutate_safetensors(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
+
 /// Stops the program with a find.
 void require(bool condition);
 

@@ -1,0 +1,127 @@
+#include "strata/optim/checkpoint.hpp"
+
+#include <array>
+#include <charconv>
+#include <system_error>
+
+#include "strata/framework/error.hpp"
+#include "strata/framework/io/quote.hpp"
+
+namespace strata::detail {
+namespace {
+
+constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
+constexpr std::size_t kDigits = 9;
+
+std::optional<Index> step_of(std::string_view name) {
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix)) return std::nullopt;
+  name.remove_prefix(kPrefix.size());
+  name.remove_suffix(std::min(kSuffix.size(), name.size()));
+  Index step = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  if (error != std::errc() || end != name.data() + name.size() || step < 0) return std::nullopt;
+  return step;
+}
+
+template <class Number>
+std::string number_to_text(Number value) {
+  std::array<char, 32> text;
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
+}
+
+template <class Number>
+std::optional<Number> number_from(const std::string& text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::filesystem::path CheckpointFolder::path_of(Index step) const {
+  std::string number = std::to_string(step);
+  if (number.size() < kDigits) number.insert(0, kDigits - number.size(), '0');
+  return options_.folder / std::string(kPrefix).append(number).append(kSuffix);
+}
+
+std::map<Index, std::filesystem::path> CheckpointFolder::all() const {
+  std::map<Index, std::filesystem::path> found;
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator(options_.folder, error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+    if (const auto step = step_of(entry->path().filename().string())) found.emplace(*step, entry->path());
+  if (error && error != std::errc::no_such_file_or_directory)
+    throw DataError(in_quotes(options_.folder.string()) + ": cannot read the folder: " + error.message());
+  return found;
+}
+
+std::optional<Index> CheckpointFolder::newest() const {
+  const auto found = all();
+  if (found.empty()) return std::nullopt;
+  return found.rbegin()->first;
+}
+
+void CheckpointFolder::prepare() const {
+  std::error_code error;
+  std::filesystem::create_directories(options_.folder, error);
+  if (error)
+    throw DataError(in_quotes(options_.folder.string()) + ": cannot create the folder: " + error.message());
+  for (auto entry = std::filesystem::directory_iterator(options_.folder, error);
+       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.ends_with(".tmp") && (name.starts_with(".step-") || name.starts_with(".best.safetensors."))) {
+      std::error_code ignored;
+      std::filesystem::remove(entry->path(), ignored);
+    }
+  }
+}
+
+void CheckpointFolder::prune() const {
+  auto found = all();
+  std::error_code ignored;
+  while (static_cast<Index>(found.size()) > options_.keep_last) {
+    std::filesystem::remove(found.begin()->second, ignored);
+    found.erase(found.begin());
+  }
+}
+
+std::string to_text(double value) {
+  return number_to_text(value);
+}
+
+std::string to_text(Index value) {
+  return number_to_text(value);
+}
+
+const std::string& Notes::text(const std::string& name) const {
+  const auto found = notes_.find(name);
+  if (found == notes_.end()) fail("is not a checkpoint: the note '" + name + "' is missing");
+  return found->second;
+}
+
+double Notes::number(const std::string& name) const {
+  const auto value = number_from<double>(text(name));
+  if (!value) fail("note '" + name + "': expected a number, found " + in_quotes(text(name)));
+  return *value;
+}
+
+Index Notes::count(const std::string& name, Index most) const {
+  const auto value = number_from<Index>(text(name));
+  if (!value || *value < 0 || *value > most)
+    fail("note '" + name + "': expected a count of at most " + std::to_string(most) + ", found " +
+         in_quotes(text(name)));
+  return *value;
+}
+
+void Notes::expect(const std::string& name, const std::string& own) const {
+  if (text(name) != own)
+    fail("was made by another run: its " + name + " is " + in_quotes(text(name)) + ", here it is " +
+         in_quotes(own));
+}
+
+void Notes::fail(const std::string& message) const {
+  throw DataError(file_ + ": " + message);
+}
+
+}  // namespace strata::detail
