@@ -26,9 +26,11 @@ struct Tiling {
     constexpr Index kBytes = Index{640} << 10;       // of both sides' matrices
     constexpr Index kSmallProduct = Index{1000000};  // OpenBLAS has special code for products up to this size
     constexpr Index kPieces = 8;                     // wanted at least, so that there is work to share
+    constexpr Index kFewest = 16, kMost = 64;
     const Index in_cache = kBytes / (kFrequencies * (in_channels + out_channels) * Index{sizeof(float)});
     const Index small = kSmallProduct / (in_channels * out_channels);
-    return std::clamp<Index>(std::min({in_cache, small, all_tiles / kPieces}), 16, 64);
+    const Index wanted = small < kFewest ? kMost : std::min(in_cache, small);
+    return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
   }
 
   Index columns;
