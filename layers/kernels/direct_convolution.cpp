@@ -109,7 +109,8 @@ bool fills_vectors(Index channels) {
 }  // namespace
 
 bool direct_applies(const ConvolutionShape& s) {
-  return s.groups == 1 && s.dilation.w == 1 && s.kernel != Size2D(1) && fills_vectors(s.out_channels);
+  const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
+  return s.groups == 1 && s.dilation.w == 1 && !pointwise && fills_vectors(s.out_channels);
 }
 
 bool direct_applies_backward_data(const ConvolutionShape& s) {

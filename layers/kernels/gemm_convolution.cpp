@@ -32,7 +32,8 @@ class Blocks {
     constexpr Index kMatrixBytes = Index{256} << 10;
     const Index columns =
         std::clamp<Index>(kMatrixBytes / (shape.filter_size() * element_bytes), 64, 4096) / 16 * 16;
-    images_ = std::clamp<Index>(columns / size_, 1, batch_);
+    constexpr Index kWideEnough = 128;  // for a fast matrix product; several images would have to be gathered
+    images_ = size_ >= kWideEnough ? 1 : std::clamp<Index>(columns / size_, 1, batch_);
     const Index parts = images_ > 1 ? 1 : ceil_div(size_, columns);
     part_size_ = ceil_div(ceil_div(size_, parts), 16) * 16;
     parts_ = ceil_div(size_, part_size_);

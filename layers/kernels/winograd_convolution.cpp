@@ -11,24 +11,27 @@ namespace {
 
 constexpr Index kFrequencies = 36;
 
-// The smaller a block of tiles is, the better its matrices fit the L2 cache, and the less its matrix products
-// make of what they load.
-Index tiles_a_block(Index in_channels, Index out_channels) {
-  constexpr Index kBytes = Index{640} << 10;       // of both sides' matrices
-  constexpr Index kSmallProduct = Index{1000000};  // OpenBLAS has special code for products up to this size
-  const Index in_cache = kBytes / (kFrequencies * (in_channels + out_channels) * Index{sizeof(float)});
-  const Index small = kSmallProduct / (in_channels * out_channels);
-  return std::clamp<Index>(std::min(in_cache, small), 16, 64);
-}
-
-// The tiles of 4x4 outputs of a batch, in blocks.
+// The tiles of 4x4 outputs of a batch, in blocks. The smaller a block is, the better its matrices fit the L2
+// cache, and the less its matrix products make of what they load.
 struct Tiling {
   Tiling(Index batch, Size2D out, Index in_channels, Index out_channels)
       : columns(ceil_div(out.w, 4)),
-        blocks(batch, ceil_div(out.h, 4), tiles_a_block(in_channels, out_channels) / columns) {}
+        blocks(batch, ceil_div(out.h, 4),
+               tiles_a_block(batch * ceil_div(out.h, 4) * columns, in_channels, out_channels) / columns) {}
 
   Index tiles(const RowBlock& block) const { return block.images * block.rows * columns; }
   Index max_tiles() const { return blocks.max_images() * blocks.max_rows() * columns; }
+
+  static Index tiles_a_block(Index all_tiles, Index in_channels, Index out_channels) {
+    constexpr Index kBytes = Index{640} << 10;       // of both sides' matrices
+    constexpr Index kSmallProduct = Index{1000000};  // OpenBLAS has special code for products up to this size
+    constexpr Index kPieces = 8;                     // wanted at least, so that there is work to share
+    constexpr Index kFewest = 16, kMost = 64;
+    const Index in_cache = kBytes / (kFrequencies * (in_channels + out_channels) * Index{sizeof(float)});
+    const Index small = kSmallProduct / (in_channels * out_channels);
+    const Index wanted = small < kFewest ? kMost : std::min(in_cache, small);
+    return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
+  }
 
   Index columns;
   RowBlocks blocks;
@@ -109,9 +112,12 @@ void correlate(const Planes<const float>& x, Index batch, Size2D padding, const 
 
 }  // namespace
 
+// Measured: slower than im2col only where transforming the filters costs more than it saves, for one or two
+// tiles of hundreds of channels.
 bool winograd_applies(const ConvolutionShape& s) {
+  const Index tiles = s.batch * ceil_div(s.out.h, 4) * ceil_div(s.out.w, 4);
   return s.kernel == Size2D(3) && s.stride == Size2D(1) && s.dilation == Size2D(1) && s.groups == 1 &&
-         std::max(s.padding.h, s.padding.w) <= 2;
+         std::max(s.padding.h, s.padding.w) <= 2 && tiles > 2;
 }
 
 void winograd_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
