@@ -11,6 +11,7 @@ namespace strata::kernels {
 namespace {
 
 constexpr Index kChunk = 2048;   // elements whose sums are taken in T before they go to double
+constexpr Index kPilot = 256;    // elements that give a first idea of the mean
 constexpr Index kRowChunk = 64;  // the same, of one column
 constexpr Index kColumns = 64;   // columns at a time, so that their sums stay in L1
 
@@ -106,20 +107,30 @@ void for_each_chunk(Runs runs, const Body& body) {
 // Runs of a batch lie far apart, where the hardware does not look ahead: each run is asked for while the one
 // before it is summed. Worth 10-15 % of a pass; an address past the end does no harm.
 template <class T>
-void look_ahead(const T* p) {
+void look_ahead([[maybe_unused]] const T* p) {
 #if defined(__GNUC__)
   __builtin_prefetch(p);
 #endif
 }
 
+/// About kPilot elements at the start of a chunk.
+Runs first_elements(Runs chunk) {
+  if (chunk.length >= kPilot) return {kPilot, 1, 0};
+  return {chunk.length, smaller(chunk.count, kPilot / chunk.length), chunk.stride};
+}
+
 /// sum (x - shift) and sum (x - shift)^2.
 template <class T>
 void shifted_sums(const T* x, Runs runs, T shift, double* sum, double* squares) {
-  sum_pairs<T>(runs, sum, squares, [=]<class V>(Index i, V& a, V& b) {
-    look_ahead(x + i + runs.stride);
+  const auto add = [=]<class V>(Index i, V& a, V& b) {
     const V d = load(x + i, V()) - V(shift);
     a += d;
     b = multiply_add(d, d, b);
+  };
+  if (runs.count == 1) return sum_pairs<T>(runs, sum, squares, add);
+  sum_pairs<T>(runs, sum, squares, [=](Index i, auto& a, auto& b) {
+    look_ahead(x + i + runs.stride);
+    add(i, a, b);
   });
 }
 
@@ -131,7 +142,8 @@ Moments from_shifted_sums(Index count, double shift, double sum, double squares)
 // Sums of x - shift are good enough if the shift is near the mean: sum (x - shift)^2 exceeds m2 by
 // n (mean - shift)^2, and only that cancels. The shift of a chunk is the mean of the chunk before it, so that
 // the excess of all chunks together is at most four times the spread of their means, which is a part of the
-// variance in the end. Only the first chunk is read twice, from L1.
+// variance in the end. For the first chunk the mean of its first kPilot elements serves: n times the square
+// of its distance from the chunk's mean is at most kChunk / kPilot times the chunk's own spread.
 template <class T>
 Moments moments(const T* x, Runs runs) {
   Moments total;
@@ -140,8 +152,10 @@ Moments moments(const T* x, Runs runs) {
     const Index count = chunk.length * chunk.count;
     double sum = 0, squares = 0;
     if (total.count == 0) {
-      shifted_sums(x, chunk, x[0], &sum, &squares);
-      shift = static_cast<T>(static_cast<double>(x[0]) + sum / static_cast<double>(count));
+      const Runs pilot = first_elements(chunk);
+      shifted_sums(x, pilot, x[0], &sum, &squares);
+      shift =
+          static_cast<T>(static_cast<double>(x[0]) + sum / static_cast<double>(pilot.length * pilot.count));
       sum = squares = 0;
     }
     shifted_sums(x + at, chunk, shift, &sum, &squares);
@@ -166,12 +180,16 @@ void normalize(const T* x, T* y, Runs runs, T center, const T* scale, const T* o
 /// sum dy and sum dy (x - center).
 template <class T>
 void products(const T* dy, const T* x, Runs runs, T center, double* sum_dy, double* sum_dy_x) {
-  sum_pairs<T>(runs, sum_dy, sum_dy_x, [=]<class V>(Index i, V& a, V& b) {
-    look_ahead(dy + i + runs.stride);
-    look_ahead(x + i + runs.stride);
+  const auto add = [=]<class V>(Index i, V& a, V& b) {
     const V g = load(dy + i, V());
     a += g;
     b = multiply_add(g, load(x + i, V()) - V(center), b);
+  };
+  if (runs.count == 1) return sum_pairs<T>(runs, sum_dy, sum_dy_x, add);
+  sum_pairs<T>(runs, sum_dy, sum_dy_x, [=](Index i, auto& a, auto& b) {
+    look_ahead(dy + i + runs.stride);
+    look_ahead(x + i + runs.stride);
+    add(i, a, b);
   });
 }
 
