@@ -36,6 +36,11 @@ void read(const json& arguments, const char* name, std::optional<Size2D>& value)
   if (arguments.contains(name)) value = to_size(arguments.at(name));
 }
 
+void read(const json& arguments, const char* name, std::optional<double>& value) {
+  if (!arguments.contains(name)) return;
+  value = arguments.at(name).is_null() ? std::nullopt : std::optional(arguments.at(name).get<double>());
+}
+
 template <class Options>
 Options convolution_options(const json& a) {
   Options options;
@@ -49,6 +54,20 @@ Options convolution_options(const json& a) {
 }
 
 template <class Options>
+Options norm_options(const json& a) {
+  Options options;
+  read(a, "eps", options.eps);
+  read(a, "affine", options.affine);
+  if constexpr (requires { options.momentum; }) {
+    read(a, "momentum", options.momentum);
+    read(a, "minimum_factor", options.minimum_factor);
+    read(a, "track_running_stats", options.track_running_stats);
+    read(a, "unbiased", options.unbiased);
+  }
+  return options;
+}
+
+template <class Options>
 Options pool_options(const json& a) {
   Options options;
   read(a, "stride", options.stride);
@@ -56,6 +75,12 @@ Options pool_options(const json& a) {
   if constexpr (requires { options.count_include_pad; })
     read(a, "count_include_pad", options.count_include_pad);
   return options;
+}
+
+Shape to_shape(const json& extents) {
+  Shape shape;
+  for (const json& extent : extents) shape.push_back(extent.get<std::size_t>());
+  return shape;
 }
 
 using Made = std::unique_ptr<Layer<double>>;
@@ -83,6 +108,29 @@ const std::map<std::string, Made (*)(const json&)> kFactories = {
        read(a, "bias", options.bias);
        return make<Linear<double>>(a.at("in_features").get<Index>(), a.at("out_features").get<Index>(),
                                    options);
+     }},
+    {"BatchNorm1D",
+     [](const json& a) {
+       return make<BatchNorm1D<double>>(a.at("features").get<Index>(), norm_options<BatchNormOptions>(a));
+     }},
+    {"SpatialBatchNorm",
+     [](const json& a) {
+       return make<SpatialBatchNorm<double>>(a.at("channels").get<Index>(),
+                                             norm_options<BatchNormOptions>(a));
+     }},
+    {"InstanceNorm2D",
+     [](const json& a) {
+       return make<InstanceNorm2D<double>>(a.at("channels").get<Index>(),
+                                           norm_options<InstanceNormOptions>(a));
+     }},
+    {"GroupNorm",
+     [](const json& a) {
+       return make<GroupNorm<double>>(a.at("groups").get<Index>(), a.at("channels").get<Index>(),
+                                      norm_options<GroupNormOptions>(a));
+     }},
+    {"LayerNorm",
+     [](const json& a) {
+       return make<LayerNorm<double>>(to_shape(a.at("normalized_shape")), norm_options<LayerNormOptions>(a));
      }},
     {"ReLU", [](const json&) { return make<ReLU<double>>(); }},
     {"LeakyReLU",
@@ -186,6 +234,11 @@ TEST_P(LayerAgainstPyTorch, ForwardAndBackward) {
 STRATA_COMPARE(Conv2D);
 STRATA_COMPARE(ConvTranspose2D);
 STRATA_COMPARE(Linear);
+STRATA_COMPARE(BatchNorm1D);
+STRATA_COMPARE(SpatialBatchNorm);
+STRATA_COMPARE(InstanceNorm2D);
+STRATA_COMPARE(GroupNorm);
+STRATA_COMPARE(LayerNorm);
 STRATA_COMPARE(ReLU);
 STRATA_COMPARE(LeakyReLU);
 STRATA_COMPARE(Sigmoid);
