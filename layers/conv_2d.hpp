@@ -18,8 +18,8 @@ struct Conv2DOptions {
   Size2D dilation = 1;
   Index groups = 1;
   bool bias = true;
-  /// Allows float 3x3 kernels to run by Winograd's algorithm: about three times as fast, and the relative
-  /// error (l2) is about 1e-6 where a plain sum's is 3e-7. In double it is never used.
+  /// Lets float 3x3 kernels of stride 1 run by Winograd's algorithm: two to three times as fast, with a
+  /// relative error (l2, 64 channels) of 8e-7 where a plain sum's is 4e-7. Double never uses it.
   bool winograd = true;
 };
 

@@ -4,14 +4,11 @@
 
 #include "strata/framework/blas.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/rounding.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 
 namespace strata::kernels {
 namespace {
-
-constexpr Index ceil_div(Index a, Index b) {
-  return (a + b - 1) / b;
-}
 
 // A block of output positions: all of several small images, or a part of a large one. It has one column for
 // each position.
@@ -35,7 +32,7 @@ class Blocks {
     constexpr Index kWideEnough = 128;  // for a fast matrix product; several images would have to be gathered
     images_ = size_ >= kWideEnough ? 1 : std::clamp<Index>(columns / size_, 1, batch_);
     const Index parts = images_ > 1 ? 1 : ceil_div(size_, columns);
-    part_size_ = ceil_div(ceil_div(size_, parts), 16) * 16;
+    part_size_ = round_up(ceil_div(size_, parts), 16);
     parts_ = ceil_div(size_, part_size_);
   }
 

@@ -5,16 +5,10 @@
 
 #include "strata/framework/size_2d.hpp"
 #include "strata/layers/kernels/pixels.hpp"
+#include "strata/layers/kernels/rounding.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 
 namespace strata::kernels {
-
-constexpr Index ceil_div(Index a, Index b) {
-  return (a + b - 1) / b;
-}
-constexpr Index round_up(Index a, Index b) {
-  return ceil_div(a, b) * b;
-}
 
 /// Some rows of one image, or all of several images.
 struct RowBlock {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 #include "tests/layers/convolution_problem.hpp"
 
@@ -50,7 +51,8 @@ TEST(Winograd, EqualsThePlainLoopsForLargerShapes) {
   }
 }
 
-// Relative l2 errors on normal data: what the choice of interpolation points is for.
+// Relative l2 errors on normal data: what the choice of interpolation points is for, and what giving up
+// Winograd gains.
 TEST(Winograd, IsAccurate) {
   Random random(1);
   const Problem problem = make_problem(
@@ -63,6 +65,12 @@ TEST(Winograd, IsAccurate) {
     EXPECT_LE(dx, 9e-7);
     EXPECT_LE(dw, 9e-7);
   });
+  const auto plain = run({kernels::direct_convolve, kernels::direct_convolve_backward_data,
+                          kernels::direct_convolve_backward_weights},
+                         problem);
+  EXPECT_LE(l2_error(plain.y, problem.expected.y), 5e-7);
+  EXPECT_LE(l2_error(plain.dx, problem.expected.dx), 5e-7);
+  EXPECT_LE(l2_error(plain.dw, problem.expected.dw), 5e-7);
 }
 
 TEST(Winograd, GivesTheSameBitsForAnyNumberOfThreads) {
