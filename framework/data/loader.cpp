@@ -147,9 +147,10 @@ void DataLoader<T>::start_epoch(Index epoch, Index first_batch) {
   state.ready.clear();
   state.finished = false;
   state.exception = nullptr;
-  state.started = true;
+  state.started = false;
   state.worker = std::jthread(
       [&state, epoch, first_batch](std::stop_token stop) { state.run(std::move(stop), epoch, first_batch); });
+  state.started = true;  // not if there was no thread to be had
 }
 
 template <class T>
