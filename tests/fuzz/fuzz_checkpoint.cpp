@@ -36,11 +36,12 @@ struct Run {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static Run run;
   const std::string& path = fuzz::as_file({data, size});
-  const StateDict before = capture(state_of(run.net, StateScope::all));
+  static StateDict before = capture(state_of(run.net, StateScope::all));
   const auto epochs = run.solver.history().epochs.size();
   try {
     const fuzz::AllocationGuard guard(2 * size + fuzz::kSlack);
     run.solver.load_checkpoint(path);
+    before = capture(state_of(run.net, StateScope::all));
   } catch (const DataError&) {
     fuzz::require(capture(state_of(run.net, StateScope::all)) == before);
     fuzz::require(run.solver.history().epochs.size() == epochs);
