@@ -136,7 +136,7 @@ TEST_F(IdxFaults, TruncatedAnywhere) {
 }
 
 TEST_F(IdxFaults, BytesAfterTheValues) {
-  for (const std::string rest : {std::string(1, '\0'), some_bytes(1000)}) {
+  for (const std::string& rest : {std::string(1, '\0'), some_bytes(1000)}) {
     EXPECT_EQ(fault(four_images() + rest), "expected 40 bytes for (4, 2, 3), the file goes on after them");
     EXPECT_EQ(fault(gzip(four_images() + rest)),
               "expected 40 bytes for (4, 2, 3), the file goes on after them");
