@@ -25,7 +25,7 @@ class ByteReader {
 
   /// Fills `bytes`; `what` they are is for the message about a file that ends too early.
   void read(std::span<std::uint8_t> bytes, const char* what);
-  /// The next `count` bytes. Takes memory only as the file delivers, at most twice as much.
+  /// The next `count` bytes. Takes memory only as the file delivers, at most three times as much.
   std::vector<std::uint8_t> read(std::uint64_t count, const char* what);
   /// Whether all has been read; a packed file must then be whole and its checksum right.
   bool at_end();

@@ -34,8 +34,8 @@ std::string find_file(const std::string& directory, const std::string& name, con
 TrainTest read_directory(const std::string& directory, const std::vector<std::string>& class_names,
                          const std::string& advice) {
   const auto part = [&](const std::string& name) {
-    return read_idx_images(find_file(directory, name + "-images-idx3-ubyte", advice),
-                           find_file(directory, name + "-labels-idx1-ubyte", advice), class_names);
+    const std::string images = find_file(directory, name + "-images-idx3-ubyte", advice);
+    return read_idx_images(images, find_file(directory, name + "-labels-idx1-ubyte", advice), class_names);
   };
   TrainTest sets{part("train"), part("t10k")};
   if (sets.train->sample_shape() != sets.test->sample_shape())

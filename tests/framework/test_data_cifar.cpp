@@ -71,32 +71,35 @@ TEST_F(Cifar, OfTwoLabelsTheFineOneCounts) {
 }
 
 TEST_F(Cifar, FindsTheFilesInADirectoryOrInTheArchivesFolder) {
-  const std::string directory = folder.path().string();
-  const auto missing = [&](const std::filesystem::path& name) {
+  const auto missing = [&](const std::string& name) {
     return (folder.path() / name).string() + ": there is no such file";
   };
+  const std::string directory = folder.path().string();
   EXPECT_EQ(data_error_of([&] { cifar10(directory); }), missing("data_batch_1.bin"));
-  EXPECT_EQ(data_error_of([&] { cifar10(directory + "/none"); }), missing("none/data_batch_1.bin"));
-  EXPECT_EQ(data_error_of([&] { cifar100(directory); }), missing("train.bin"));
+  EXPECT_EQ(data_error_of([&] { cifar100(directory + "/none"); }), missing("none/train.bin"));
 
-  for (const std::string place : {"cifar-10-batches-bin/", ""}) {
+  for (const std::string place : {"ten/", "packed/cifar-10-batches-bin/"}) {
+    const std::string root = (folder.path() / place.substr(0, place.find('/'))).string();
     for (char number = '1'; number <= '5'; ++number)
       write((place + "data_batch_" + number + ".bin").c_str(),
             record({static_cast<char>(number - '0')}, static_cast<std::uint32_t>(number)));
-    EXPECT_EQ(data_error_of([&] { cifar10(directory); }), missing(place + "test_batch.bin"));
+    EXPECT_EQ(data_error_of([&] { cifar10(root); }), missing(place + "test_batch.bin"));
     write((place + "test_batch.bin").c_str(), record("\6", 6) + record("\7", 7));
-    const TrainTest sets = cifar10(directory);
+    const TrainTest sets = cifar10(root);
     ASSERT_EQ(sets.train->size(), 5);
     ASSERT_EQ(sets.test->size(), 2);
     for (Index i = 0; i < 5; ++i) EXPECT_EQ(sets.train->label(i), i + 1);
     EXPECT_EQ(bytes_of(*sets.train, 4), as_numbers(some_bytes(kPixels, '5')));
     EXPECT_EQ(sets.test->label(1), 7);
+    std::filesystem::remove(folder.path() / (place + "data_batch_4.bin"));
+    EXPECT_EQ(data_error_of([&] { cifar10(root); }), missing(place + "data_batch_4.bin"));
   }
-  for (const std::string place : {"cifar-100-binary/", ""}) {
+  for (const std::string place : {"hundred/", "packed/cifar-100-binary/"}) {
+    const std::string root = (folder.path() / place.substr(0, place.find('/'))).string();
     write((place + "train.bin").c_str(), record("\1\2", 1) + record("\1\3", 2));
-    EXPECT_EQ(data_error_of([&] { cifar100(directory); }), missing(place + "test.bin"));
+    EXPECT_EQ(data_error_of([&] { cifar100(root); }), missing(place + "test.bin"));
     write((place + "test.bin").c_str(), record("\1\143", 3));
-    const TrainTest sets = cifar100(directory);
+    const TrainTest sets = cifar100(root);
     EXPECT_EQ(sets.train->size(), 2);
     EXPECT_EQ(sets.train->label(1), 3);
     EXPECT_EQ(sets.test->label(0), 99);
@@ -121,7 +124,7 @@ TEST_F(Cifar, RefusesLabelsOutOfRange) {
   const std::string good = record("\1", 1);
   EXPECT_EQ(fault(read_cifar10, good + record("\n", 2)), "label 10 of image 1 is outside [0, 10)");
   EXPECT_EQ(fault(read_cifar10, record("\xff", 2) + good), "label 255 of image 0 is outside [0, 10)");
-  EXPECT_EQ(fault(read_cifar100, record("\24\0", 1)), "label 20 of image 0 is outside [0, 20)");
+  EXPECT_EQ(fault(read_cifar100, record({'\24', '\0'}, 1)), "label 20 of image 0 is outside [0, 20)");
   const std::string fine = record("\23\143", 1);
   EXPECT_EQ(fault(read_cifar100, fine + fine + record("\1\144", 2)),
             "label 100 of image 2 is outside [0, 100)");

@@ -203,9 +203,11 @@ TEST_F(IdxFaults, DamagedGzip) {
   EXPECT_EQ(fault(stored + "more"), "the gzip data is damaged: incorrect header check");
   EXPECT_EQ(fault(gzip("", 0) + flipped(stored, end - 9)), "the gzip data is damaged: incorrect data check");
 
-  // Wherever a bit flips: an error, or the right values (the header has a time and a system in it).
+  // Wherever a bit flips: an error, or the right values. The header's time, system and hints, 7 bytes, do not
+  // matter, and neither do the bits that fill up a byte.
   for (const int level : {0, 9}) {
     const std::string packed = gzip(four_images(), level);
+    int harmless = 0;
     for (std::size_t i = 0; i < packed.size(); ++i)
       for (int bit = 0; bit < 8; ++bit) {
         std::string bytes = packed;
@@ -213,11 +215,12 @@ TEST_F(IdxFaults, DamagedGzip) {
         const std::string path = write(bytes);
         try {
           EXPECT_EQ(read_idx(path, 3).values, as_numbers(some_bytes(24))) << i;
-          EXPECT_LT(i, 10u);
+          ++harmless;
         } catch (const DataError& error) {
           EXPECT_THAT(error.what(), StartsWith(path + ": "));
         }
       }
+    EXPECT_LE(harmless, 8 * 7 + 7);
   }
 }
 

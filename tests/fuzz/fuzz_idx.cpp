@@ -1,4 +1,8 @@
 // The reader accepts exactly what the format allows, and packed files as plain ones.
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include <zlib.h>
 
 #include "strata/framework/data/idx.hpp"
@@ -12,7 +16,7 @@ namespace {
 constexpr std::size_t kUnpacking = 192 << 10;
 constexpr std::size_t kMostGzipExpands = 1032;
 
-std::optional<IdxArray> read(std::span<const std::uint8_t> file, int dimensions) {
+std::optional<IdxArray> accepted(std::span<const std::uint8_t> file, int dimensions) {
   const bool packed = file.size() > 1 && file[0] == 0x1f && file[1] == 0x8b;
   const std::string& path = fuzz::as_file(file);
   try {
@@ -59,11 +63,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace strata;
   const std::span file(data, size);
   const int dimensions = size > 3 && data[3] > 0 ? data[3] : 3;
-  const auto array = read(file, dimensions);
+  const auto array = accepted(file, dimensions);
   if (size > 1 && data[0] == 0x1f && data[1] == 0x8b) return 0;
 
   fuzz::require(array.has_value() == is_well_formed(file, static_cast<std::size_t>(dimensions)));
-  const auto again = read(gzip(file), dimensions);
+  const auto again = accepted(gzip(file), dimensions);
   fuzz::require(again.has_value() == array.has_value());
   if (!array) return 0;
   const auto values = file.last(array->values.size());
