@@ -17,6 +17,7 @@ void resume(st::Solver<float>& solver) {
   const std::optional<st::ResumeReport> report = solver.resume();
   if (!report) {
     fmt::print("no checkpoint yet: training starts anew\n");
+    std::fflush(stdout);
     return;
   }
   for (const std::string& damage : report->damaged) fmt::print("note: set aside: {}\n", damage);
