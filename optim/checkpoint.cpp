@@ -62,6 +62,12 @@ std::optional<Index> CheckpointFolder::newest() const {
   return found.rbegin()->first;
 }
 
+std::vector<std::filesystem::path> CheckpointFolder::newest_first() const {
+  std::vector<std::filesystem::path> paths;
+  for (const auto& [step, path] : all()) paths.insert(paths.begin(), path);
+  return paths;
+}
+
 void CheckpointFolder::prepare() const {
   std::error_code error;
   std::filesystem::create_directories(options_.folder, error);
@@ -118,6 +124,11 @@ void Notes::expect(const std::string& name, const std::string& own) const {
   if (text(name) != own)
     fail("was made by another run: its " + name + " is " + in_quotes(text(name)) + ", here it is " +
          in_quotes(own));
+}
+
+bool Notes::agrees(const std::string& name, const std::string& own) const {
+  const auto found = notes_.find(name);
+  return found != notes_.end() && found->second == own;
 }
 
 void Notes::fail(const std::string& message) const {

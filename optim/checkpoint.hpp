@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "strata/framework/index.hpp"
 #include "strata/optim/schedule.hpp"
@@ -15,8 +16,21 @@ namespace strata {
 /// "best.safetensors", the weights alone, after each best epoch.
 struct CheckpointOptions {
   std::filesystem::path folder;  ///< created if there is none
-  Span every = epochs(1);        ///< besides, when training ends or is stopped
-  Index keep_last = 3;           ///< older ones are removed
+  /// Besides, when training ends or is stopped; if given in steps, at the end of each epoch too.
+  Span every = epochs(1);
+  Index keep_last = 3;  ///< older ones are removed
+  /// What the Solver cannot know and must be the same to go on, e.g. {"model", "vgg"}: kept in the checkpoint
+  /// and compared.
+  std::map<std::string, std::string> run_options = {};
+};
+
+/// What resume() did.
+struct ResumeReport {
+  std::filesystem::path file;  ///< the checkpoint it loaded
+  /// What load_checkpoint returned.
+  std::vector<std::string> remarks;
+  /// Why newer ones could not be read; they are now called "….damaged".
+  std::vector<std::string> damaged;
 };
 
 namespace detail {
@@ -30,6 +44,7 @@ class CheckpointFolder {
   std::filesystem::path best_weights() const { return options_.folder / "best.safetensors"; }
   /// The last step that has a checkpoint.
   std::optional<Index> newest() const;
+  std::vector<std::filesystem::path> newest_first() const;
 
   /// Makes the folder, and removes what a killed process left unfinished in it. Throws DataError.
   void prepare() const;
@@ -58,6 +73,8 @@ class Notes {
   Index count(const std::string& name, Index most) const;
   /// Throws unless the note is what this run would write.
   void expect(const std::string& name, const std::string& own) const;
+  /// Whether it is there and is what this run would write.
+  bool agrees(const std::string& name, const std::string& own) const;
   [[noreturn]] void fail(const std::string& message) const;
 
  private:

@@ -11,6 +11,7 @@
 #include "strata/framework/io/quote.hpp"
 #include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
+#include "strata/framework/version.hpp"
 #include "strata/optim/solver.hpp"
 
 namespace strata {
@@ -59,18 +60,30 @@ std::vector<StateEntry> state_of(Optimizer<T>& optimizer) {
   return entries;
 }
 
+// What may change the last bits of a result: it is compared too, but does not hinder.
+std::vector<std::pair<std::string, std::string>> environment() {
+  return {{"instruction_set", std::string(to_string(instruction_set()))},
+          {"blas", blas_version()},
+          {"strata", std::string(version())}};
+}
+
 }  // namespace
 
 // What must be the same for the run to go on: it is compared, not loaded.
 template <class T>
 std::vector<std::pair<std::string, std::string>> Solver<T>::identity() const {
-  return {{"optimizer", optimizer_->type()},
-          {"learning_rate", to_text(base_rate_)},
-          {"batch_size", to_text(options_.batch_size)},
-          {"seed", std::to_string(options_.seed)},
-          {"training_samples", to_text(data_.train->size())},
-          {"keep_best", options_.keep_best ? "yes" : "no"},
-          {"monitor", options_.monitor == Monitor::accuracy ? "accuracy" : "loss"}};
+  std::vector<std::pair<std::string, std::string>> all{
+      {"optimizer", optimizer_->type()},
+      {"learning_rate", to_text(base_rate_)},
+      {"batch_size", to_text(options_.batch_size)},
+      {"seed", std::to_string(options_.seed)},
+      {"training_samples", to_text(data_.train->size())},
+      {"keep_best", options_.keep_best ? "yes" : "no"},
+      {"monitor", options_.monitor == Monitor::accuracy ? "accuracy" : "loss"}};
+  if (options_.checkpoints)
+    for (const auto& [name, value] : options_.checkpoints->run_options)
+      all.emplace_back("option." + name, value);
+  return all;
 }
 
 template <class T>
@@ -93,8 +106,7 @@ void Solver<T>::save_checkpoint(const std::filesystem::path& path) {
 
   auto& notes = state.metadata;
   notes["format"] = "strata checkpoint 1";
-  notes["instruction_set"] = to_string(instruction_set());
-  notes["blas"] = blas_version();
+  for (auto& [name, value] : environment()) notes[name] = std::move(value);
   for (auto& [name, value] : identity()) notes[name] = std::move(value);
   notes["epoch"] = to_text(position_.epoch);
   notes["batch"] = to_text(position_.batch);
@@ -110,9 +122,13 @@ void Solver<T>::save_checkpoint(const std::filesystem::path& path) {
 }
 
 template <class T>
-void Solver<T>::load_checkpoint(const std::filesystem::path& path) {
+std::vector<std::string> Solver<T>::load_checkpoint(const std::filesystem::path& path) {
+  return take_up(read_safetensors(path), path);
+}
+
+template <class T>
+std::vector<std::string> Solver<T>::take_up(StateDict state, const std::filesystem::path& path) {
   const std::string file = detail::in_quotes(path.string());
-  StateDict state = read_safetensors(path);
   const detail::Notes notes(state.metadata, file);
   if (notes.text("format") != "strata checkpoint 1") notes.fail("is not a checkpoint");
   for (const auto& [name, value] : identity()) notes.expect(name, value);
@@ -151,6 +167,13 @@ void Solver<T>::load_checkpoint(const std::filesystem::path& path) {
   detail::Snapshot<T> best;
   const bool has_best = options_.keep_best && history.best_epoch > 0;
   if (has_best) best.capture(parameters_, buffers_);
+  std::vector<std::string> remarks;
+  for (const auto& [name, own] : environment())
+    if (!notes.agrees(name, own))
+      remarks.push_back("the " + name + " of the checkpoint is " +
+                        (state.metadata.contains(name) ? detail::in_quotes(notes.text(name)) : "not known") +
+                        ", here it is " + detail::in_quotes(own) +
+                        "; the last bits may differ from those of an uninterrupted run");
   restore(checkpoint_entries(has_best ? &best : nullptr), state, file);
 
   // Nothing below can fail.
@@ -160,15 +183,33 @@ void Solver<T>::load_checkpoint(const std::filesystem::path& path) {
   optimizer_->set_learning_rate(rate);
   std::size_t next = 0;
   for (const auto& [name, place] : options_.schedule->state()) *place = schedule[next++];
+  return remarks;
 }
 
 template <class T>
-bool Solver<T>::resume() {
+std::optional<ResumeReport> Solver<T>::resume() {
   if (!options_.checkpoints) throw StateError("Solver: resume needs the option 'checkpoints'");
   const detail::CheckpointFolder folder(*options_.checkpoints);
-  const std::optional<Index> newest = folder.newest();
-  if (newest) load_checkpoint(folder.path_of(*newest));
-  return newest.has_value();
+  ResumeReport report;
+  std::vector<std::filesystem::path> damaged;
+  for (const std::filesystem::path& path : folder.newest_first()) {
+    StateDict state;
+    try {
+      state = read_safetensors(path);
+    } catch (const DataError& error) {
+      damaged.push_back(path);
+      report.damaged.emplace_back(error.what());
+      continue;
+    }
+    report.remarks = take_up(std::move(state), path);
+    report.file = path;
+    std::error_code ignored;  // train() refuses to go on before a newer file
+    for (const auto& bad : damaged) std::filesystem::rename(bad, bad.string() + ".damaged", ignored);
+    return report;
+  }
+  if (!damaged.empty())
+    throw DataError("no checkpoint can be read, the newest because of: " + report.damaged[0]);
+  return std::nullopt;
 }
 
 // Checkpoints of another run would be taken for the newest of this one.
@@ -184,7 +225,10 @@ void Solver<T>::prepare_checkpoints() {
 
 template <class T>
 bool Solver<T>::checkpoint_is_due() const {
-  return options_.checkpoints && steps_done() % options_.checkpoints->every.in_steps(loader_.batches()) == 0;
+  if (!options_.checkpoints) return false;
+  const Span& every = options_.checkpoints->every;
+  if (every.unit == Span::Unit::steps && position_.batch == 0) return true;  // an epoch has ended
+  return steps_done() % every.in_steps(loader_.batches()) == 0;
 }
 
 template <class T>
@@ -201,15 +245,16 @@ void Solver<T>::write_best_weights() {
     save_weights(net_, detail::CheckpointFolder(*options_.checkpoints).best_weights());
 }
 
-#define STRATA_INSTANTIATE(T)                                                            \
-  template std::vector<std::pair<std::string, std::string>> Solver<T>::identity() const; \
-  template std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>*);  \
-  template void Solver<T>::save_checkpoint(const std::filesystem::path&);                \
-  template void Solver<T>::load_checkpoint(const std::filesystem::path&);                \
-  template bool Solver<T>::resume();                                                     \
-  template void Solver<T>::prepare_checkpoints();                                        \
-  template bool Solver<T>::checkpoint_is_due() const;                                    \
-  template void Solver<T>::write_checkpoint();                                           \
+#define STRATA_INSTANTIATE(T)                                                                    \
+  template std::vector<std::pair<std::string, std::string>> Solver<T>::identity() const;         \
+  template std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>*);          \
+  template void Solver<T>::save_checkpoint(const std::filesystem::path&);                        \
+  template std::vector<std::string> Solver<T>::load_checkpoint(const std::filesystem::path&);    \
+  template std::vector<std::string> Solver<T>::take_up(StateDict, const std::filesystem::path&); \
+  template std::optional<ResumeReport> Solver<T>::resume();                                      \
+  template void Solver<T>::prepare_checkpoints();                                                \
+  template bool Solver<T>::checkpoint_is_due() const;                                            \
+  template void Solver<T>::write_checkpoint();                                                   \
   template void Solver<T>::write_best_weights();
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
