@@ -41,6 +41,7 @@ while ((kills < wanted)); do  # a run from its beginning to its end
   mkdir "$checkpoints"
   while true; do
     before=$(newest)
+    : >"$folder/log"  # a process that is killed at once must not leave its predecessor's words here
     "$program" "${options[@]}" --checkpoint "$checkpoints" --checkpoint-every 3 --resume --save "$folder/final" \
       >"$folder/log" 2>"$folder/errors" &
     process=$!
