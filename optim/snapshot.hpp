@@ -1,6 +1,7 @@
 // Snapshot: the values of parameters and buffers at one moment.
 #pragma once
 
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -15,12 +16,15 @@ class Snapshot {
  public:
   bool empty() const { return parameters_.empty() && buffers_.empty(); }
 
+  /// Empty afterwards if it throws: never a part of a network.
   void capture(const std::vector<Parameter<T>*>& parameters, const std::vector<Buffer<T>>& buffers) {
-    parameters_.resize(parameters.size());
-    for (std::size_t i = 0; i < parameters.size(); ++i) parameters_[i] = parameters[i]->value;
-    buffers_.resize(buffers.size());
+    Snapshot next = std::exchange(*this, {});
+    next.parameters_.resize(parameters.size());
+    for (std::size_t i = 0; i < parameters.size(); ++i) next.parameters_[i] = parameters[i]->value;
+    next.buffers_.resize(buffers.size());
     for (std::size_t i = 0; i < buffers.size(); ++i)
-      std::visit([&](const auto* value) { buffers_[i] = *value; }, buffers[i].value);
+      std::visit([&](const auto* value) { next.buffers_[i] = *value; }, buffers[i].value);
+    *this = std::move(next);
   }
 
   void restore(const std::vector<Parameter<T>*>& parameters, const std::vector<Buffer<T>>& buffers) const {

@@ -226,8 +226,8 @@ bool Solver<T>::note_if_best(const EpochRecord& record) {
     const EpochRecord& best = history_.epochs[static_cast<std::size_t>(history_.best_epoch - 1)];
     if (!(score(record) > score(best))) return false;
   }
+  if (options_.keep_best) best_.capture(parameters_, buffers_);  // first, as memory may run out
   history_.best_epoch = record.epoch;
-  if (options_.keep_best) best_.capture(parameters_, buffers_);
   return true;
 }
 

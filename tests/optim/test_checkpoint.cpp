@@ -3,6 +3,7 @@
 
 #include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
+#include "strata/framework/version.hpp"
 #include "strata/optim/adagrad.hpp"
 #include "strata/optim/adam.hpp"
 #include "strata/optim/rms_prop.hpp"
@@ -191,6 +192,84 @@ TEST(Checkpoints, TrainingDoesNotMixWithAnotherRun) {
                StateError);
 }
 
+class ResumeFromFolder : public testing::Test {
+ protected:
+  Solver<float> make(Sequential<float>& net, std::map<std::string, std::string> run_options = {}) const {
+    return {net,
+            {points(50, 2), points(30, 3)},
+            SGD<float>{{.learning_rate = 0.1}},
+            {.epochs = 3,
+             .batch_size = 10,
+             .checkpoints = CheckpointOptions{
+                 .folder = folder_.path(), .every = steps(4), .run_options = std::move(run_options)}}};
+  }
+  std::filesystem::path of_step(Index step) const {
+    return detail::CheckpointFolder({folder_.path()}).path_of(step);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ResumeFromFolder, EveryFewStepsAndEachEpochsEndOneIsWritten) {
+  Sequential<float> net = dense_net<float>();
+  make(net).train();
+  EXPECT_THAT(names_in(folder_.path()),
+              testing::ElementsAre("best.safetensors", "step-000000010.safetensors",
+                                   "step-000000012.safetensors", "step-000000015.safetensors"));
+}
+
+TEST_F(ResumeFromFolder, DamagedOnesAreSetAside) {
+  Sequential<float> whole = dense_net<float>();
+  make(whole).train();
+  std::filesystem::resize_file(of_step(15), 1000);
+  write_text(of_step(12), "");
+  Sequential<float> net = dense_net<float>();
+  net.initialize(99);
+  Solver<float> solver = make(net);
+  const auto report = solver.resume();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->file, of_step(10));
+  EXPECT_THAT(report->damaged,
+              testing::ElementsAre(HasSubstr(of_step(15).string()), HasSubstr(of_step(12).string())));
+  EXPECT_THAT(report->remarks, testing::IsEmpty());
+  EXPECT_FALSE(std::filesystem::exists(of_step(15)));
+  EXPECT_TRUE(std::filesystem::exists(of_step(15).string() + ".damaged"));
+  solver.train();
+  EXPECT_EQ(contents<float>(net), contents<float>(whole));
+}
+
+TEST_F(ResumeFromFolder, IfAllAreDamagedNothingIsGuessed) {
+  Sequential<float> net = dense_net<float>();
+  make(net).train();
+  for (const Index step : {10, 12, 15}) write_text(of_step(step), "x");
+  const auto before = contents<float>(net);
+  try {
+    make(net).resume();
+    FAIL() << "expected DataError";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(),
+                testing::AllOf(HasSubstr("no checkpoint can be read"), HasSubstr(of_step(15).string())));
+  }
+  EXPECT_EQ(contents<float>(net), before);
+  EXPECT_TRUE(std::filesystem::exists(of_step(15)));
+}
+
+TEST_F(ResumeFromFolder, OfOtherRunOptionsIsRefused) {
+  Sequential<float> net = dense_net<float>();
+  make(net, {{"model", "dense"}, {"color", "red"}}).train();
+  EXPECT_TRUE(make(net, {{"model", "dense"}}).resume());
+  EXPECT_THAT(
+      [&] {
+        make(net, {{"model", "wide"}}).resume();
+      },
+      testing::ThrowsMessage<DataError>(HasSubstr("its option.model is 'dense', here it is 'wide'")));
+  EXPECT_THAT(
+      [&] {
+        make(net, {{"taste", "salty"}}).resume();
+      },
+      testing::ThrowsMessage<DataError>(HasSubstr("the note 'option.taste' is missing")));
+}
+
 // A small run, and what becomes of its checkpoint after a change.
 class BadCheckpoint : public testing::Test {
  protected:
@@ -234,6 +313,24 @@ TEST_F(BadCheckpoint, UnchangedItLoads) {
   EXPECT_EQ(error_of(), "no error");
   EXPECT_FALSE(state_.metadata.at("blas").empty());
   EXPECT_FALSE(state_.metadata.at("instruction_set").empty());
+}
+
+TEST_F(BadCheckpoint, OfAnotherMachineLoadsWithARemark) {
+  const auto remarks = [&] {
+    write_safetensors(state_, path_);
+    Sequential<float> net = dense_net<float>();
+    Solver<float> solver = make(net, Adam<float>{});
+    return solver.load_checkpoint(path_);
+  };
+  EXPECT_THAT(remarks(), testing::IsEmpty());
+  state_.metadata["instruction_set"] = "abacus";
+  state_.metadata["strata"] = "0.0.1";
+  state_.metadata.erase("blas");
+  EXPECT_THAT(remarks(),
+              testing::ElementsAre(
+                  testing::StartsWith("the instruction_set of the checkpoint is 'abacus', here it is '"),
+                  testing::StartsWith("the blas of the checkpoint is not known, here it is 'OpenBLAS"),
+                  HasSubstr("'0.0.1', here it is '" + std::string(version()) + "'; the last bits")));
 }
 
 TEST_F(BadCheckpoint, OfAnotherRunIsRefused) {
