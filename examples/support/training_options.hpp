@@ -18,7 +18,7 @@ struct TrainingOptions {
   std::optional<double> learning_rate;
   double weight_decay = 5e-4;
   std::string schedule = "one-cycle";
-  Index epochs = 3;
+  Index epochs = 4;
   Index batch_size = 64;
   std::vector<std::string> augment = {"flip"};
   double label_smoothing = 0;

@@ -56,19 +56,6 @@ inline void expect_near(const ConvOutputs<float>& ours, const ConvResult& expect
   EXPECT_LE(max_error(ours.dw, expected.dw), tolerance);
 }
 
-// Runs `body` once for each instruction set that the processor has.
-template <class Body>
-void for_each_instruction_set(const Body& body) {
-  const InstructionSet before = instruction_set();
-  for (const InstructionSet set : {InstructionSet::generic, InstructionSet::avx2, InstructionSet::avx512}) {
-    if (!is_available(set)) continue;
-    SCOPED_TRACE(to_string(set));
-    set_instruction_set(set);
-    body(set);
-  }
-  set_instruction_set(before);
-}
-
 inline void expect_same_bits_for_any_number_of_threads(const Algorithm& algorithm, const Problem& problem,
                                                        bool backward_data = true) {
   const int before = num_threads();

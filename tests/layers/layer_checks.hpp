@@ -1,6 +1,8 @@
 // What holds for every layer, as checks that each layer's tests call.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include <gmock/gmock.h>
@@ -35,6 +37,27 @@ template <class T, class U>
   return ::testing::AssertionSuccess();
 }
 
+template <class T>
+Tensor<double> widen(const Tensor<T>& x) {
+  auto wide = empty<double>(x.shape());
+  std::copy(x.begin(), x.end(), wide.begin());
+  return wide;
+}
+
+/// max |a - b| / max(scale, max |b|); NaN if a holds one.
+template <class T>
+double max_error(const Tensor<T>& a, const Tensor<double>& b, double scale = 0) {
+  if (a.shape() != b.shape()) return INFINITY;
+  double error = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    const double difference = std::abs(static_cast<double>(a.data()[i]) - b.data()[i]);
+    if (std::isnan(difference)) return NAN;
+    error = std::max(error, difference);
+    scale = std::max(scale, std::abs(b.data()[i]));
+  }
+  return error / std::max(scale, 1e-30);  // all may be 0
+}
+
 /// Runs body once for each instruction set that this processor has.
 template <class Body>
 void for_each_instruction_set(const Body& body) {
@@ -54,7 +77,7 @@ template <class T>
 Tensor<T> distinct_values(const Shape& shape, std::uint64_t seed) {
   auto values = empty<T>(shape);
   const auto order = Random(seed).permutation(static_cast<Index>(values.size()));
-  const auto half = static_cast<T>(values.size()) / 2;
+  const auto half = static_cast<T>(values.size() / 2);
   for (std::size_t i = 0; i < values.size(); ++i)
     values.data()[i] = (static_cast<T>(order[i]) - half + T(0.5)) * T(0.02);
   return values;

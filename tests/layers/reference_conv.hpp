@@ -2,12 +2,9 @@
 #pragma once
 
 #include <cmath>
-#include <cstring>
 #include <ostream>
 
-#include <gtest/gtest.h>
-
-#include "strata/strata.hpp"
+#include "tests/layers/layer_checks.hpp"
 
 namespace strata::testing {
 
@@ -104,20 +101,6 @@ ConvResult reference_conv(const ConvCase& c, const Tensor<T>& x, const Tensor<T>
   return r;
 }
 
-// max |a - b| / max |b|; NaN if a holds one.
-template <class T>
-double max_error(const Tensor<T>& a, const Tensor<double>& b) {
-  if (a.shape() != b.shape()) return INFINITY;
-  double error = 0, scale = 1e-30;
-  for (std::size_t i = 0; i < b.size(); ++i) {
-    const double difference = std::abs(static_cast<double>(a.data()[i]) - b.data()[i]);
-    if (std::isnan(difference)) return NAN;
-    error = std::max(error, difference);
-    scale = std::max(scale, std::abs(b.data()[i]));
-  }
-  return error / scale;
-}
-
 // |a - b| / |b|, both as vectors.
 template <class T>
 double l2_error(const Tensor<T>& a, const Tensor<double>& b) {
@@ -127,11 +110,6 @@ double l2_error(const Tensor<T>& a, const Tensor<double>& b) {
     norm += std::pow(b.data()[i], 2);
   }
   return std::sqrt(difference / norm);
-}
-
-template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-  return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
 template <bool transposed, class T>

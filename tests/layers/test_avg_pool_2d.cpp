@@ -1,4 +1,4 @@
-#include "tests/layers/layer_checks.hpp"
+#include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
@@ -14,43 +14,21 @@ TYPED_TEST_SUITE(AvgPool2DOf, Types);
 TYPED_TEST(AvgPool2DOf, EqualsTheFormula) {
   using T = TypeParam;
   Random random(3);
-  const auto up_to = [&](Index bound) {
-    return static_cast<Index>(random.below(static_cast<std::uint64_t>(bound)));
-  };
   for (int round = 0; round < 200; ++round) {
-    const Size2D window(1 + up_to(5), 1 + up_to(5)), stride(1 + up_to(6), 1 + up_to(6));
-    const Size2D padding(up_to(window.h / 2 + 1), up_to(window.w / 2 + 1));
-    const Index h = std::max<Index>(1, window.h - 2 * padding.h) + up_to(12);
-    const Index w = std::max<Index>(1, window.w - 2 * padding.w) + up_to(12);
+    const testing::PoolCase c = testing::random_pool_case(random, 12);
     const bool count_include_pad = round % 2;
-    AvgPool2D<T> layer(window,
-                       {.stride = stride, .padding = padding, .count_include_pad = count_include_pad});
-    const auto x = random.normal<T>({2, 3, static_cast<std::size_t>(h), static_cast<std::size_t>(w)});
-    SCOPED_TRACE(layer.options() + " of " + to_string(x.shape()));
+    AvgPool2D<T> layer(c.window,
+                       {.stride = c.stride, .padding = c.padding, .count_include_pad = count_include_pad});
+    const auto x = random.normal<T>(c.shape);
+    SCOPED_TRACE(layer.options() + " of " + to_string(c.shape));
     const Tensor<T> y = layer.forward(x);
-    ASSERT_EQ(static_cast<Index>(y.shape()[2]), (h + 2 * padding.h - window.h) / stride.h + 1);
-    ASSERT_EQ(static_cast<Index>(y.shape()[3]), (w + 2 * padding.w - window.w) / stride.w + 1);
+    for (const auto& [axis, window, stride, padding] :
+         {std::tuple{2, c.window.h, c.stride.h, c.padding.h}, {3, c.window.w, c.stride.w, c.padding.w}})
+      ASSERT_EQ(static_cast<Index>(y.shape()[axis]),
+                (static_cast<Index>(c.shape[axis]) + 2 * padding - window) / stride + 1);
     const auto dy = random.normal<T>(y.shape());
-    auto want_y = full<double>(y.shape(), 0), want_dx = full<double>(x.shape(), 0);
-    for (std::size_t plane = 0; plane < 6; ++plane)
-      for (std::size_t i = 0; i < y.shape()[2]; ++i)
-        for (std::size_t j = 0; j < y.shape()[3]; ++j) {
-          std::vector<std::array<Index, 2>> inside;
-          for (Index r = 0; r < window.h; ++r)
-            for (Index s = 0; s < window.w; ++s) {
-              const Index row = static_cast<Index>(i) * stride.h + r - padding.h;
-              const Index column = static_cast<Index>(j) * stride.w + s - padding.w;
-              if (row >= 0 && row < h && column >= 0 && column < w) inside.push_back({row, column});
-            }
-          const double divisor = count_include_pad ? static_cast<double>(window.h * window.w)
-                                                   : static_cast<double>(inside.size());
-          for (const auto& [row, column] : inside) {
-            want_y(plane / 3, plane % 3, i, j) +=
-                static_cast<double>(x(plane / 3, plane % 3, row, column)) / divisor;
-            want_dx(plane / 3, plane % 3, row, column) +=
-                static_cast<double>(dy(plane / 3, plane % 3, i, j)) / divisor;
-          }
-        }
+    Tensor<double> want_y, want_dx;
+    testing::reference_avg_pool(c, count_include_pad, testing::widen(x), testing::widen(dy), want_y, want_dx);
     const double tolerance = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
     EXPECT_TRUE(testing::near(y, want_y, tolerance));
     EXPECT_TRUE(testing::near(layer.backward(dy), want_dx, tolerance));

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/layers/reference_conv.hpp"
+#include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
@@ -10,56 +10,11 @@ using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using namespace strata::testing;
 
-Index pick(Random& random, Index low, Index high) {
-  return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));
-}
-
-Size2D pick_size(Random& random, Index low, Index high) {
-  const Index h = pick(random, low, high);
-  return {h, pick(random, low, high)};
-}
-
-// Anything goes: asymmetric options, stride > kernel, depthwise, images of one row or column.
-ConvCase random_case(Random& random) {
-  ConvCase c{.batch = pick(random, 1, 5),
-             .in_channels = pick(random, 1, 5),
-             .out_channels = pick(random, 1, 5),
-             .size = pick_size(random, 1, 12),
-             .kernel = pick_size(random, 1, 5),
-             .stride = pick_size(random, 1, 4),
-             .padding = pick_size(random, 0, 3),
-             .dilation = pick_size(random, 1, 3)};
-  c.bias = random.below(2) == 0;
-  switch (random.below(6)) {
-    case 0:  // depthwise
-      c.groups = c.in_channels;
-      c.out_channels = c.groups * pick(random, 1, 2);
-      break;
-    case 1:
-      c.groups = pick(random, 2, 3);
-      c.in_channels *= c.groups;
-      c.out_channels *= c.groups;
-      break;
-    case 2:  // pointwise
-      c.kernel = c.stride = 1;
-      c.padding = 0;
-      break;
-    case 3:
-      c.size = random.below(2) == 0 ? Size2D(1, c.size.w * 20) : Size2D(c.size.h * 20, 1);
-      break;
-    default:
-      break;
-  }
-  c.size.h = std::max(c.size.h, c.dilation.h * (c.kernel.h - 1) + 1 - 2 * c.padding.h);
-  c.size.w = std::max(c.size.w, c.dilation.w * (c.kernel.w - 1) + 1 - 2 * c.padding.w);
-  return c;
-}
-
 template <class T>
 void compare_random_cases(int count, double tolerance) {
   for (int seed = 0; seed < count; ++seed) {
     Random random(static_cast<std::uint64_t>(seed));
-    const ConvCase c = random_case(random);
+    const ConvCase c = random_conv_case(random);
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     compare<false, T>(c, random, tolerance);
   }

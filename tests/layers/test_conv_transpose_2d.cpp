@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/layers/reference_conv.hpp"
+#include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
@@ -10,46 +10,11 @@ using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using namespace strata::testing;
 
-Index pick(Random& random, Index low, Index high) {
-  return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));
-}
-
-Size2D pick_size(Random& random, Index low, Index high) {
-  const Index h = pick(random, low, high);
-  return {h, pick(random, low, high)};
-}
-
-ConvCase random_case(Random& random) {
-  ConvCase c{.batch = pick(random, 1, 5),
-             .in_channels = pick(random, 1, 5),
-             .out_channels = pick(random, 1, 5),
-             .size = pick_size(random, 1, 8),
-             .kernel = pick_size(random, 1, 5),
-             .stride = pick_size(random, 1, 4),
-             .padding = pick_size(random, 0, 2),
-             .dilation = pick_size(random, 1, 3)};
-  c.bias = random.below(2) == 0;
-  c.output_padding.h = pick(random, 0, std::max(c.stride.h, c.dilation.h) - 1);
-  c.output_padding.w = pick(random, 0, std::max(c.stride.w, c.dilation.w) - 1);
-  if (random.below(3) == 0) {
-    c.groups = pick(random, 2, 3);
-    c.in_channels *= c.groups;
-    c.out_channels *= c.groups;
-  }
-  const auto grow = [](Index size, Index kernel, Index stride, Index padding, Index dilation) {
-    const Index missing = 2 * padding - dilation * (kernel - 1);  // (size - 1) * stride must reach it
-    return std::max(size, 1 + (std::max<Index>(missing, 0) + stride - 1) / stride);
-  };
-  c.size.h = grow(c.size.h, c.kernel.h, c.stride.h, c.padding.h, c.dilation.h);
-  c.size.w = grow(c.size.w, c.kernel.w, c.stride.w, c.padding.w, c.dilation.w);
-  return c;
-}
-
 template <class T>
 void compare_random_cases(int count, double tolerance) {
   for (int seed = 0; seed < count; ++seed) {
     Random random(static_cast<std::uint64_t>(seed));
-    const ConvCase c = random_case(random);
+    const ConvCase c = random_conv_transpose_case(random);
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     compare<true, T>(c, random, tolerance);
   }

@@ -37,7 +37,7 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
     with_backward_data += has_backward_data(c);
-    for_each_instruction_set([&](InstructionSet) {
+    for_each_instruction_set([&] {
       expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected, 1e-5, has_backward_data(c));
     });
   }

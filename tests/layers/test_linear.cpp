@@ -1,4 +1,5 @@
 #include "tests/layers/layer_checks.hpp"
+#include "tests/layers/reference_linear.hpp"
 
 namespace strata {
 namespace {
@@ -27,25 +28,16 @@ TYPED_TEST(LinearOf, EqualsTheFormula) {
       const Tensor<T>& weight = layer.weight().value;
       for (Parameter<T>* parameter : layer.parameters())
         parameter->gradient.fill(std::numeric_limits<T>::quiet_NaN());
-      auto y = full<double>({batch, out}, 0), dx = full<double>({batch, in}, 0),
-           dw = full<double>({out, in}, 0), db = full<double>({out}, 0);
-      for (std::size_t n = 0; n < batch; ++n)
-        for (std::size_t o = 0; o < out; ++o) {
-          if (bias) y(n, o) = static_cast<double>(layer.bias().value(o));
-          db(o) += static_cast<double>(dy(n, o));
-          for (std::size_t i = 0; i < in; ++i) {
-            y(n, o) += static_cast<double>(x(n, i)) * static_cast<double>(weight(o, i));
-            dx(n, i) += static_cast<double>(dy(n, o)) * static_cast<double>(weight(o, i));
-            dw(o, i) += static_cast<double>(dy(n, o)) * static_cast<double>(x(n, i));
-          }
-        }
+      const auto want = testing::reference_linear(
+          testing::widen(x), testing::widen(weight),
+          bias ? testing::widen(layer.bias().value) : Tensor<double>(), testing::widen(dy));
       // Sums of at most 300 products of size one.
       const double tolerance = 300 * static_cast<double>(std::numeric_limits<T>::epsilon());
-      EXPECT_TRUE(testing::near(layer.forward(x), y, tolerance));
-      EXPECT_TRUE(testing::near(layer.backward(dy), dx, tolerance));
-      EXPECT_TRUE(testing::near(layer.weight().gradient, dw, tolerance));
+      EXPECT_TRUE(testing::near(layer.forward(x), want.y, tolerance));
+      EXPECT_TRUE(testing::near(layer.backward(dy), want.dx, tolerance));
+      EXPECT_TRUE(testing::near(layer.weight().gradient, want.dw, tolerance));
       if (bias) {
-        EXPECT_TRUE(testing::near(layer.bias().gradient, db, tolerance));
+        EXPECT_TRUE(testing::near(layer.bias().gradient, want.db, tolerance));
       }
 
       const Tensor<T> weight_gradient = layer.weight().gradient;

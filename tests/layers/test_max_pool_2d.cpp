@@ -1,6 +1,6 @@
 #include <limits>
 
-#include "tests/layers/layer_checks.hpp"
+#include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
@@ -8,59 +8,14 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-struct Case {
-  Shape shape;
-  Size2D window, stride, padding;
-};
-
-// Pooling as the formula says: pad with -infinity, then take the first maximum of each window.
-template <class T>
-void reference(const Case& c, const Tensor<T>& x, const Tensor<T>& dy, Tensor<T>& y, Tensor<T>& dx) {
-  y = empty<T>(dy.shape());
-  dx = full<T>(x.shape(), T{0});
-  const auto h = static_cast<Index>(x.shape()[2]), w = static_cast<Index>(x.shape()[3]);
-  for (std::size_t n = 0; n < y.shape()[0]; ++n)
-    for (std::size_t ch = 0; ch < y.shape()[1]; ++ch)
-      for (std::size_t i = 0; i < y.shape()[2]; ++i)
-        for (std::size_t j = 0; j < y.shape()[3]; ++j) {
-          Index best_row = -1, best_column = -1;
-          for (Index r = 0; r < c.window.h; ++r)
-            for (Index s = 0; s < c.window.w; ++s) {
-              const Index row = static_cast<Index>(i) * c.stride.h + r - c.padding.h;
-              const Index column = static_cast<Index>(j) * c.stride.w + s - c.padding.w;
-              if (row < 0 || row >= h || column < 0 || column >= w) continue;
-              if (best_row < 0 || x(n, ch, row, column) > x(n, ch, best_row, best_column)) {
-                best_row = row;
-                best_column = column;
-              }
-            }
-          y(n, ch, i, j) = x(n, ch, best_row, best_column);
-          dx(n, ch, best_row, best_column) += dy(n, ch, i, j);
-        }
-}
-
-std::vector<Case> random_cases() {
-  std::vector<Case> cases{{{2, 3, 32, 32}, 2, 2, 0},        {{1, 2, 33, 35}, 2, 2, 0},
-                          {{2, 1, 17, 40}, 2, 2, 1},        {{2, 3, 31, 32}, 3, 2, 1},
-                          {{2, 3, 40, 37}, 3, 2, 0},        {{1, 1, 1, 50}, {1, 3}, 2, {0, 1}},
-                          {{1, 1, 20, 20}, {17, 16}, 1, 8}, {{3, 2, 1, 1}, 3, 2, 1},
-                          {{0, 3, 8, 8}, 2, 2, 0},          {{1, 1, 1, 1}, 2, 2, 1}};
+std::vector<testing::PoolCase> random_cases() {
+  std::vector<testing::PoolCase> cases{{{2, 3, 32, 32}, 2, 2, 0},        {{1, 2, 33, 35}, 2, 2, 0},
+                                       {{2, 1, 17, 40}, 2, 2, 1},        {{2, 3, 31, 32}, 3, 2, 1},
+                                       {{2, 3, 40, 37}, 3, 2, 0},        {{1, 1, 1, 50}, {1, 3}, 2, {0, 1}},
+                                       {{1, 1, 20, 20}, {17, 16}, 1, 8}, {{3, 2, 1, 1}, 3, 2, 1},
+                                       {{0, 3, 8, 8}, 2, 2, 0},          {{1, 1, 1, 1}, 2, 2, 1}};
   Random random(7);
-  const auto up_to = [&](Index bound) {
-    return static_cast<Index>(random.below(static_cast<std::uint64_t>(bound)));
-  };
-  while (cases.size() < 150) {
-    const Size2D window(1 + up_to(5), 1 + up_to(5)), stride(1 + up_to(6), 1 + up_to(6));
-    const Size2D padding(up_to(window.h / 2 + 1), up_to(window.w / 2 + 1));
-    const auto extent = [&](Index size, Index pad) {
-      return static_cast<std::size_t>(std::max<Index>(1, size - 2 * pad) + up_to(20));
-    };
-    cases.push_back({{static_cast<std::size_t>(1 + up_to(2)), static_cast<std::size_t>(1 + up_to(3)),
-                      extent(window.h, padding.h), extent(window.w, padding.w)},
-                     window,
-                     stride,
-                     padding});
-  }
+  while (cases.size() < 150) cases.push_back(testing::random_pool_case(random, 19));
   return cases;
 }
 
@@ -73,7 +28,7 @@ TYPED_TEST_SUITE(MaxPool2DOf, Types);
 TYPED_TEST(MaxPool2DOf, EqualsTheFormula) {
   using T = TypeParam;
   testing::for_each_instruction_set([] {
-    for (const Case& c : random_cases()) {
+    for (const testing::PoolCase& c : random_cases()) {
       MaxPool2D<T> layer(c.window, {.stride = c.stride, .padding = c.padding});
       SCOPED_TRACE(layer.options() + " of " + to_string(c.shape));
       Random random(11);
@@ -82,7 +37,7 @@ TYPED_TEST(MaxPool2DOf, EqualsTheFormula) {
       auto dy = empty<T>(layer.output_shape(c.shape));
       for (T& value : dy) value = static_cast<T>(random.below(100));
       Tensor<T> y, dx;
-      reference(c, x, dy, y, dx);
+      testing::reference_max_pool(c, x, dy, y, dx);
       EXPECT_TRUE(testing::same_bits(layer.forward(x), y));
       EXPECT_TRUE(testing::same_bits(layer.infer(x), y));
       EXPECT_TRUE(testing::same_bits(layer.backward(dy), dx));

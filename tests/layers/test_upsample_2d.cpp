@@ -1,4 +1,5 @@
 #include "tests/layers/layer_checks.hpp"
+#include "tests/layers/reference_upsample.hpp"
 
 namespace strata {
 namespace {
@@ -21,18 +22,8 @@ TYPED_TEST(Upsample2DOf, EqualsTheFormula) {
       const Tensor<T> y = layer.forward(x);
       auto dy = Random(2).normal<T>(y.shape());
       for (T& value : dy) value = std::round(T{8} * value);  // so that sums are exact
-      auto want_y = empty<T>({shape[0], shape[1], shape[2] * static_cast<std::size_t>(scale.h),
-                              shape[3] * static_cast<std::size_t>(scale.w)});
-      auto want_dx = full<T>(shape, T{0});
-      for (std::size_t n = 0; n < want_y.shape()[0]; ++n)
-        for (std::size_t c = 0; c < want_y.shape()[1]; ++c)
-          for (std::size_t i = 0; i < want_y.shape()[2]; ++i)
-            for (std::size_t j = 0; j < want_y.shape()[3]; ++j) {
-              const std::size_t row = i / static_cast<std::size_t>(scale.h);
-              const std::size_t column = j / static_cast<std::size_t>(scale.w);
-              want_y(n, c, i, j) = x(n, c, row, column);
-              want_dx(n, c, row, column) += dy(n, c, i, j);
-            }
+      Tensor<T> want_y, want_dx;
+      testing::reference_upsample(scale, x, dy, want_y, want_dx);
       EXPECT_TRUE(testing::same_bits(y, want_y));
       EXPECT_EQ(layer.backward(dy), want_dx);
     }

@@ -30,8 +30,7 @@ TEST(Winograd, EqualsThePlainLoopsOnEveryInstructionSet) {
     c.size.w = std::max(c.size.w, 3 - 2 * c.padding.w);
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
-    for_each_instruction_set(
-        [&](InstructionSet) { expect_near(run(kWinograd, problem), problem.expected, 1e-5); });
+    for_each_instruction_set([&] { expect_near(run(kWinograd, problem), problem.expected, 1e-5); });
   }
 }
 
@@ -57,7 +56,7 @@ TEST(Winograd, IsAccurate) {
   Random random(1);
   const Problem problem = make_problem(
       {.batch = 8, .in_channels = 64, .out_channels = 64, .size = 16, .kernel = 3, .padding = 1}, random);
-  for_each_instruction_set([&](InstructionSet) {
+  for_each_instruction_set([&] {
     const auto ours = run(kWinograd, problem);
     const double y = l2_error(ours.y, problem.expected.y), dx = l2_error(ours.dx, problem.expected.dx),
                  dw = l2_error(ours.dw, problem.expected.dw);
