@@ -52,11 +52,11 @@ Graph<T>::Graph(const Graph& other)
       problem_(other.problem_),
       order_(other.order_),
       outputs_(other.outputs_),
-      shapes_(other.shapes_),
-      backward_of_several_due_(other.backward_of_several_due_) {
+      shapes_(other.shapes_) {
   for (const Node& node : other.nodes_)
     nodes_.push_back({node.name, node.from, node.layer ? node.layer->clone() : nullptr,
-                      node.join ? node.join->clone() : nullptr, node.sources, node.uses});
+                      node.join ? node.join->clone() : nullptr, node.sources, node.uses, nullptr});
+  connect();
 }
 
 template <class T>
@@ -123,6 +123,31 @@ void Graph<T>::check() const {
 template <class T>
 void Graph<T>::plan() {
   problem_ = find_problem();
+  connect();
+}
+
+template <class T>
+void Graph<T>::connect() {
+  this->forget_forward();
+  backward_of_several_due_ = false;
+  for (Node& node : nodes_) node.chain = nullptr;
+  if (!problem_.empty()) return;
+  const auto continues = [&](const Node& node) {
+    const Node& source = nodes_[node.sources[0]];
+    return source.layer && source.uses == 1;
+  };
+  std::vector<bool> is_last(nodes_.size(), true);
+  for (const Node& node : nodes_)
+    if (node.layer && continues(node)) is_last[node.sources[0]] = false;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i].layer || !is_last[i]) continue;
+    const Node* node = &nodes_[i];
+    std::vector<Layer<T>*> layers{node->layer.get()};
+    for (; continues(*node); layers.push_back(node->layer.get())) node = &nodes_[node->sources[0]];
+    std::reverse(layers.begin(), layers.end());
+    nodes_[i].chain_source = node->sources[0];
+    nodes_[i].chain = std::make_unique<Chain<T>>(std::move(layers));
+  }
 }
 
 template <class T>
@@ -224,8 +249,8 @@ std::vector<Shape> Graph<T>::node_shapes(const std::vector<Shape>& inputs) const
 }
 
 template <class T>
-template <class RunLayer>
-std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunLayer& run_layer) const {
+template <class RunChain>
+std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunChain& run_chain) const {
   std::vector<Tensor<T>> values(nodes_.size());
   std::vector<std::size_t> uses;
   for (const Node& node : nodes_) uses.push_back(node.uses);
@@ -237,7 +262,7 @@ std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunLayer& r
   };
   for (const std::size_t i : order_) {
     const Node& node = nodes_[i];
-    if (node.layer) values[i] = run_layer(*node.layer, take(node.sources[0]));
+    if (node.chain) values[i] = run_chain(*node.chain, take(node.chain_source));
     if (!node.join) continue;
     std::vector<Tensor<T>> joined;
     for (const std::size_t source : node.sources) joined.push_back(take(source));
@@ -264,13 +289,12 @@ std::vector<Tensor<T>> Graph<T>::run_backward(std::vector<Tensor<T>> dy, bool pa
   for (std::size_t k = 0; k < dy.size(); ++k) give(outputs_[k], std::move(dy[k]));
   for (auto i = order_.rbegin(); i != order_.rend(); ++i) {
     const Node& node = nodes_[*i];
-    const bool any_needed = std::any_of(node.sources.begin(), node.sources.end(), is_needed);
-    if (node.layer) {
-      if (any_needed)
-        give(node.sources[0], node.layer->backward(std::move(gradients[*i])));
+    if (node.chain) {
+      if (is_needed(node.chain_source))
+        give(node.chain_source, node.chain->backward(std::move(gradients[*i])));
       else
-        node.layer->backward_parameters(std::move(gradients[*i]));
-    } else if (node.join && any_needed) {
+        node.chain->backward_parameters(std::move(gradients[*i]));
+    } else if (node.join && std::any_of(node.sources.begin(), node.sources.end(), is_needed)) {
       std::vector<Shape> joined;
       for (const std::size_t source : node.sources) joined.push_back(shapes_[source]);
       std::vector<Tensor<T>> dx = node.join->backward(std::move(gradients[*i]), joined);
@@ -291,7 +315,7 @@ std::vector<Tensor<T>> Graph<T>::forward(std::vector<Tensor<T>> x) {
   backward_of_several_due_ = false;
   shapes_ = node_shapes(shapes_of(x));
   std::vector<Tensor<T>> y =
-      run(std::move(x), [](Layer<T>& layer, Tensor<T> value) { return layer.forward(std::move(value)); });
+      run(std::move(x), [](Chain<T>& chain, Tensor<T> value) { return chain.forward(std::move(value)); });
   backward_of_several_due_ = true;
   return y;
 }
@@ -329,7 +353,7 @@ template <class T>
 std::vector<Tensor<T>> Graph<T>::infer(std::vector<Tensor<T>> x) const {
   node_shapes(shapes_of(x));
   return run(std::move(x),
-             [](const Layer<T>& layer, Tensor<T> value) { return layer.infer(std::move(value)); });
+             [](const Chain<T>& chain, Tensor<T> value) { return chain.infer(std::move(value)); });
 }
 
 template <class T>
@@ -392,7 +416,7 @@ template <class T>
 Tensor<T> Graph<T>::do_forward(Tensor<T> x) {
   shapes_ = node_shapes({x.shape()});
   return std::move(run(one(std::move(x)),
-                       [](Layer<T>& layer, Tensor<T> value) { return layer.forward(std::move(value)); })[0]);
+                       [](Chain<T>& chain, Tensor<T> value) { return chain.forward(std::move(value)); })[0]);
 }
 
 template <class T>
@@ -407,8 +431,8 @@ void Graph<T>::do_backward_parameters(Tensor<T> dy) {
 
 template <class T>
 Tensor<T> Graph<T>::do_infer(Tensor<T> x) const {
-  return std::move(run(one(std::move(x)), [](const Layer<T>& layer, Tensor<T> value) {
-    return layer.infer(std::move(value));
+  return std::move(run(one(std::move(x)), [](const Chain<T>& chain, Tensor<T> value) {
+    return chain.infer(std::move(value));
   })[0]);
 }
 

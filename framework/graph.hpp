@@ -3,8 +3,8 @@
 
 #include <concepts>
 
+#include "strata/framework/chain.hpp"
 #include "strata/framework/join.hpp"
-#include "strata/framework/layer.hpp"
 
 namespace strata {
 
@@ -17,7 +17,7 @@ namespace strata {
 ///       .output("sum");
 ///
 /// Nodes may be named in any order, before or after what they refer to. Where a value goes to several
-/// consumers, their gradients are added, those of later nodes first. A name may hold dots
+/// consumers, their gradients are added, those of later nodes first (layers in a row count where the last stands). A name may hold dots
 /// ("layer1.0.conv1"). With one input and one output it is a layer as any other; with more, use the calls
 /// that take vectors.
 template <class T>
@@ -90,15 +90,19 @@ class Graph final : public Layer<T> {
     // Filled in by plan().
     std::vector<std::size_t> sources;  // the nodes of `from`
     std::size_t uses = 0;              // how often its value is taken
+    // Of the last layer of a chain: the chain, and the node whose value it takes.
+    std::unique_ptr<Chain<T>> chain = nullptr;
+    std::size_t chain_source = 0;
   };
   Graph& append(Node node);
   void plan();
   std::string find_problem();
+  void connect();
   std::string find_cycle(const std::vector<bool>& ordered) const;
   void require_single() const;
   std::vector<Shape> node_shapes(const std::vector<Shape>& inputs) const;
-  template <class RunLayer>
-  std::vector<Tensor<T>> run(std::vector<Tensor<T>> x, const RunLayer& run_layer) const;
+  template <class RunChain>
+  std::vector<Tensor<T>> run(std::vector<Tensor<T>> x, const RunChain& run_chain) const;
   std::vector<Tensor<T>> run_backward(std::vector<Tensor<T>> dy, bool parameters_only);
   void begin_backward(const std::vector<Tensor<T>>& dy);
   bool is_input(std::size_t node) const { return nodes_[node].from.empty(); }

@@ -10,7 +10,7 @@ thread_local int finite_checks = 0;
 
 template <class T>
 void check_finite(const Layer<T>& layer, const Tensor<T>& values, const char* what) {
-  if (finite_checks == 0) return;
+  if (!FiniteChecks::active()) return;
   for (std::size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values.data()[i]))
       throw NotFiniteError(layer.label() + ": " + what + " holds " + std::to_string(values.data()[i]) +
@@ -24,6 +24,9 @@ FiniteChecks::FiniteChecks() {
 }
 FiniteChecks::~FiniteChecks() {
   --finite_checks;
+}
+bool FiniteChecks::active() {
+  return finite_checks > 0;
 }
 
 template <class T>

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/fusion.hpp"
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/random.hpp"
 #include "strata/framework/tensor.hpp"
@@ -73,6 +75,11 @@ class Layer {
   /// Empty unless this is a container. Throws as output_shape does.
   virtual std::vector<Step> steps(const Shape& /*input*/) const { return {}; }
 
+  /// Something that does the work of this layer, the first of `chain`, and of some that follow it, or null. Containers
+  /// ask when they are built; what they get refers to the layers and lives no longer than they do.
+  virtual std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer* const> /*chain*/) { return nullptr; }
+  virtual std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer* const> /*chain*/) { return nullptr; }
+
   /// Where the layer stands in its network: "features.3"; empty for the outermost.
   const std::string& path() const { return path_; }
   /// Called by containers; reaches down to all children.
@@ -119,6 +126,9 @@ class Layer {
   virtual std::vector<Buffer<T>> own_buffers() { return {}; }
   virtual void reset_parameters(Random& /*random*/) {}
 
+  /// Backward needs another forward first: what it goes back through has changed.
+  void forget_forward() { backward_is_due_ = false; }
+
   /// The shape of the input of the last forward.
   const Shape& input_shape() const { return input_shape_; }
 
@@ -144,6 +154,9 @@ class FiniteChecks {
   ~FiniteChecks();
   FiniteChecks(const FiniteChecks&) = delete;
   FiniteChecks& operator=(const FiniteChecks&) = delete;
+
+  /// On this thread.
+  static bool active();
 };
 
 extern template class Layer<float>;

@@ -5,6 +5,7 @@ namespace strata {
 template <class T>
 Sequential<T>::Sequential(const Sequential& other) : Layer<T>(other) {
   for (const Entry& entry : other.layers_) layers_.push_back({entry.name, entry.layer->clone()});
+  connect();
 }
 
 template <class T>
@@ -21,7 +22,16 @@ Sequential<T>& Sequential<T>::add(std::string name, std::unique_ptr<Layer<T>> la
     if (entry.name == name) throw GraphError(this->label() + ": there are two layers named '" + name + "'");
   layer->set_path(this->path().empty() ? name : this->path() + "." + name);
   layers_.push_back({std::move(name), std::move(layer)});
+  connect();
   return *this;
+}
+
+template <class T>
+void Sequential<T>::connect() {
+  this->forget_forward();
+  std::vector<Layer<T>*> layers;
+  for (const Entry& entry : layers_) layers.push_back(entry.layer.get());
+  chain_ = Chain<T>(std::move(layers));
 }
 
 template <class T>
@@ -59,31 +69,6 @@ std::vector<typename Layer<T>::Child> Sequential<T>::children() {
   std::vector<typename Layer<T>::Child> all;
   for (const Entry& entry : layers_) all.push_back({entry.name, entry.layer.get()});
   return all;
-}
-
-template <class T>
-Tensor<T> Sequential<T>::do_forward(Tensor<T> x) {
-  for (const Entry& entry : layers_) x = entry.layer->forward(std::move(x));
-  return x;
-}
-
-template <class T>
-Tensor<T> Sequential<T>::do_backward(Tensor<T> dy) {
-  for (auto entry = layers_.rbegin(); entry != layers_.rend(); ++entry)
-    dy = entry->layer->backward(std::move(dy));
-  return dy;
-}
-
-template <class T>
-void Sequential<T>::do_backward_parameters(Tensor<T> dy) {
-  for (std::size_t i = layers_.size(); i-- > 1;) dy = layers_[i].layer->backward(std::move(dy));
-  if (!layers_.empty()) layers_.front().layer->backward_parameters(std::move(dy));
-}
-
-template <class T>
-Tensor<T> Sequential<T>::do_infer(Tensor<T> x) const {
-  for (const Entry& entry : layers_) x = entry.layer->infer(std::move(x));
-  return x;
 }
 
 template class Sequential<float>;

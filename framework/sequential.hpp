@@ -3,7 +3,7 @@
 
 #include <concepts>
 
-#include "strata/framework/layer.hpp"
+#include "strata/framework/chain.hpp"
 
 namespace strata {
 
@@ -48,17 +48,20 @@ class Sequential final : public Layer<T> {
   std::vector<typename Layer<T>::Child> children() override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  void do_backward_parameters(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
+  Tensor<T> do_forward(Tensor<T> x) override { return chain_.forward(std::move(x)); }
+  Tensor<T> do_backward(Tensor<T> dy) override { return chain_.backward(std::move(dy)); }
+  void do_backward_parameters(Tensor<T> dy) override { chain_.backward_parameters(std::move(dy)); }
+  Tensor<T> do_infer(Tensor<T> x) const override { return chain_.infer(std::move(x)); }
 
  private:
   struct Entry {
     std::string name;
     std::unique_ptr<Layer<T>> layer;
   };
+  void connect();
+
   std::vector<Entry> layers_;
+  Chain<T> chain_;
 };
 
 extern template class Sequential<float>;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "strata/layers/normalization_layer.hpp"
-#include "strata/layers/running_statistics.hpp"
 
 namespace strata {
 
@@ -34,34 +33,22 @@ template <class T>
 class BatchNorm : public NormalizationLayer<T> {
  public:
   /// To read or to set, each (C). Throw StateError without track_running_stats.
-  Tensor<T>& running_mean() { return running().mean; }
-  Tensor<T>& running_var() { return running().variance; }
-  std::int64_t& num_batches_tracked() { return running().num_batches; }
+  Tensor<T>& running_mean() { return this->running().mean; }
+  Tensor<T>& running_var() { return this->running().variance; }
+  std::int64_t& num_batches_tracked() { return this->running().num_batches; }
 
   std::string options() const override;
 
  protected:
   BatchNorm(const char* type, Index channels, const BatchNormOptions& options);
 
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
-  std::vector<Buffer<T>> own_buffers() override;
-  void reset_parameters(Random& random) override;
+  normalization::Sets sets(const Shape& x) const override { return normalization::per_channel(x); }
+  void check_training_batch(const Shape& x) const override;
 
   Index channels() const { return channels_; }
 
  private:
-  RunningStatistics<T>& running();
-
   Index channels_;
-  bool unbiased_;
-  std::optional<RunningStatistics<T>> running_;
-
-  // For backward.
-  Tensor<T> x_;
-  normalization::Statistics statistics_;
-  bool frozen_ = false;
 };
 
 extern template class BatchNorm<float>;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "strata/layers/convolution_inference.hpp"
 #include "strata/layers/convolution_options.hpp"
 #include "strata/layers/kernels/convolution.hpp"
 
@@ -127,6 +128,11 @@ template <class T>
 void Conv2D<T>::do_backward_parameters(Tensor<T> dy) {
   compute_parameter_gradients(dy);
   x_ = Tensor<T>();
+}
+
+template <class T>
+std::unique_ptr<InferenceFusion<T>> Conv2D<T>::fuse_inference(std::span<Layer<T>* const> chain) {
+  return std::make_unique<ConvolutionInference<T>>(*this, chain.subspan(1));
 }
 
 template <class T>

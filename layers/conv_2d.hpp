@@ -53,6 +53,7 @@ class Conv2D final : public Layer<T> {
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Conv2D>(*this); }
   std::string type() const override { return "Conv2D"; }
   std::string options() const override;
+  std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer<T>* const> chain) override;
 
  protected:
   Tensor<T> do_forward(Tensor<T> x) override;
@@ -63,6 +64,9 @@ class Conv2D final : public Layer<T> {
   void reset_parameters(Random& random) override;
 
  private:
+  template <class>
+  friend class ConvolutionInference;
+
   kernels::ConvolutionShape convolution(const Shape& input) const;
   Tensor<T> apply(const Tensor<T>& x) const;
   void compute_parameter_gradients(const Tensor<T>& dy);

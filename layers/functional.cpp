@@ -48,9 +48,9 @@ BatchNormForward<T> forward(const char* function, std::size_t rank, const char* 
   normalization::Statistics statistics;
   if (frozen) {
     statistics = running.statistics();
-    normalization::apply(sets, x.data(), out.data(), statistics, affine, param.eps);
+    normalization::apply(sets, x.data(), {.y = out.data()}, statistics, affine, param.eps);
   } else {
-    statistics = normalization::forward(sets, x.data(), out.data(), affine, param.eps);
+    statistics = normalization::forward(sets, x.data(), {.y = out.data()}, affine, param.eps);
     running.update(statistics, 1);
     param.running_mean = std::move(running.mean);
     param.running_var = std::move(running.variance);
@@ -62,8 +62,9 @@ template <class T>
 BatchNormGradients<T> backward(const char* function, Tensor<T> dout, const BatchNormCache<T>& cache) {
   expect_shape(function, "dout", dout, cache.x.shape());
   auto dgamma = empty<T>(cache.gamma.shape()), dbeta = empty<T>(cache.gamma.shape());
-  normalization::backward(per_channel(cache.x.shape()), cache.x.data(), dout.data(), cache.statistics,
-                          cache.gamma.data(), dgamma.data(), dbeta.data(), cache.eps, cache.frozen);
+  normalization::backward<T>(per_channel(cache.x.shape()), cache.x.data(), {.dy = dout.data(), .dx = dout.data()},
+                             cache.statistics, {.gamma = cache.gamma.data()}, dgamma.data(), dbeta.data(), cache.eps,
+                             cache.frozen);
   return {std::move(dout), std::move(dgamma), std::move(dbeta)};
 }
 

@@ -2,8 +2,6 @@
 
 namespace strata {
 
-using normalization::per_group;
-
 template <class T>
 GroupNorm<T>::GroupNorm(Index groups, Index channels, const GroupNormOptions& options)
     : NormalizationLayer<T>("GroupNorm", this->channel_shape("GroupNorm", channels), options.eps,
@@ -26,31 +24,6 @@ template <class T>
 std::string GroupNorm<T>::options() const {
   return std::to_string(channels_) + " in " + std::to_string(groups_) +
          (groups_ == 1 ? " group" : " groups") + this->common_options();
-}
-
-template <class T>
-Tensor<T> GroupNorm<T>::do_forward(Tensor<T> x) {
-  const auto affine = this->affine();
-  auto y = empty<T>(x.shape());
-  statistics_ =
-      normalization::forward(per_group(x.shape(), groups_), x.data(), y.data(), affine, this->eps());
-  x_ = std::move(x);
-  return y;
-}
-
-template <class T>
-Tensor<T> GroupNorm<T>::do_backward(Tensor<T> dy) {
-  normalization::backward(per_group(dy.shape(), groups_), x_.data(), dy.data(), statistics_,
-                          this->affine().gamma, this->weight_gradient(), this->bias_gradient(), this->eps(),
-                          /*frozen=*/false);
-  x_ = Tensor<T>();
-  return dy;
-}
-
-template <class T>
-Tensor<T> GroupNorm<T>::do_infer(Tensor<T> x) const {
-  normalization::forward(per_group(x.shape(), groups_), x.data(), x.data(), this->affine(), this->eps());
-  return x;
 }
 
 template class GroupNorm<float>;

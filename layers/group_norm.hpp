@@ -33,17 +33,11 @@ class GroupNorm final : public NormalizationLayer<T> {
   std::string options() const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
+  normalization::Sets sets(const Shape& x) const override { return normalization::per_group(x, groups_); }
 
  private:
   Index groups_;
   Index channels_;
-
-  // For backward.
-  Tensor<T> x_;
-  normalization::Statistics statistics_;
 };
 
 extern template class GroupNorm<float>;

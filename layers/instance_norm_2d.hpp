@@ -2,7 +2,6 @@
 #pragma once
 
 #include "strata/layers/normalization_layer.hpp"
-#include "strata/layers/running_statistics.hpp"
 
 namespace strata {
 
@@ -45,9 +44,9 @@ class InstanceNorm2D final : public NormalizationLayer<T> {
   explicit InstanceNorm2D(Index channels, const InstanceNormOptions& options = {});
 
   /// To read or to set, each (C). Throw StateError without track_running_stats.
-  Tensor<T>& running_mean() { return running().mean; }
-  Tensor<T>& running_var() { return running().variance; }
-  std::int64_t& num_batches_tracked() { return running().num_batches; }
+  Tensor<T>& running_mean() { return this->running().mean; }
+  Tensor<T>& running_var() { return this->running().variance; }
+  std::int64_t& num_batches_tracked() { return this->running().num_batches; }
 
   Shape output_shape(const Shape& input) const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<InstanceNorm2D>(*this); }
@@ -55,24 +54,12 @@ class InstanceNorm2D final : public NormalizationLayer<T> {
   std::string options() const override;
 
  protected:
-  /// In training, H W = 1 throws ShapeError: the variance of one value is 0 whatever the value.
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
-  std::vector<Buffer<T>> own_buffers() override;
-  void reset_parameters(Random& random) override;
+  normalization::Sets sets(const Shape& x) const override { return normalization::per_group(x, channels_); }
+  /// Throws ShapeError for H W = 1: the variance of one value is 0 whatever the value.
+  void check_training_batch(const Shape& x) const override;
 
  private:
-  RunningStatistics<T>& running();
-
   Index channels_;
-  bool unbiased_;
-  std::optional<RunningStatistics<T>> running_;
-
-  // For backward.
-  Tensor<T> x_;
-  normalization::Statistics statistics_;
-  bool frozen_ = false;
 };
 
 /// Instance normalization as a function: x (N, C, H, W), gamma and beta (C), by the formulas above.

@@ -28,34 +28,10 @@ std::string LayerNorm<T>::options() const {
   return to_string(normalized_shape_) + this->common_options();
 }
 
-// A slice is a sample of one group, each element a channel of its own.
 template <class T>
-normalization::Sets LayerNorm<T>::slices(const Tensor<T>& x) const {
+normalization::Sets LayerNorm<T>::sets(const Shape& x) const {
   const auto m = static_cast<std::size_t>(element_count(normalized_shape_));
-  return normalization::per_group({x.size() / m, m}, 1);
-}
-
-template <class T>
-Tensor<T> LayerNorm<T>::do_forward(Tensor<T> x) {
-  const auto affine = this->affine();
-  auto y = empty<T>(x.shape());
-  statistics_ = normalization::forward(slices(x), x.data(), y.data(), affine, this->eps());
-  x_ = std::move(x);
-  return y;
-}
-
-template <class T>
-Tensor<T> LayerNorm<T>::do_backward(Tensor<T> dy) {
-  normalization::backward(slices(dy), x_.data(), dy.data(), statistics_, this->affine().gamma,
-                          this->weight_gradient(), this->bias_gradient(), this->eps(), /*frozen=*/false);
-  x_ = Tensor<T>();
-  return dy;
-}
-
-template <class T>
-Tensor<T> LayerNorm<T>::do_infer(Tensor<T> x) const {
-  normalization::forward(slices(x), x.data(), x.data(), this->affine(), this->eps());
-  return x;
+  return normalization::per_group({static_cast<std::size_t>(element_count(x)) / m, m}, 1);
 }
 
 template class LayerNorm<float>;

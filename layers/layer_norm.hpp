@@ -33,18 +33,12 @@ class LayerNorm final : public NormalizationLayer<T> {
   std::string options() const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
+  /// A slice is a sample of one group, each element a channel of its own.
+  normalization::Sets sets(const Shape& x) const override;
+  bool runs_are_planes() const override { return false; }
 
  private:
-  normalization::Sets slices(const Tensor<T>& x) const;
-
   Shape normalized_shape_;
-
-  // For backward.
-  Tensor<T> x_;
-  normalization::Statistics statistics_;
 };
 
 extern template class LayerNorm<float>;

@@ -1,35 +1,24 @@
 #include "strata/layers/max_pool_2d.hpp"
 
-#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
-#include "strata/layers/kernels/max_pool.hpp"
 
 namespace strata {
 namespace {
 
-kernels::PoolGeometry geometry(const Pooling& pooling, const Shape& in, const Shape& out) {
-  const auto extent = [](const Shape& shape, std::size_t axis) { return static_cast<Index>(shape[axis]); };
-  return {extent(in, 2),    extent(in, 3),     pooling.window.h,  pooling.window.w, pooling.stride.h,
-          pooling.stride.w, pooling.padding.h, pooling.padding.w, extent(out, 2),   extent(out, 3)};
+// Runs body(first plane, planes) over all planes of x.
+template <class T, class Body>
+void for_planes(const MaxPoolPlanes<T>& planes, const Shape& in, const Body& body) {
+  const Index values = planes.plane_in() + planes.plane_out();
+  parallel_ranges(static_cast<Index>(in[0] * in[1]), std::max<Index>(1, (Index{1} << 16) / values),
+                  [&](Index begin, Index end) { body(begin, end - begin); });
 }
 
-// Runs body(planes begin, end) over the N * C planes.
-template <class Body>
-void for_planes(const Shape& in, const Shape& out, const Body& body) {
-  const auto values = static_cast<Index>(in[2] * in[3] + out[2] * out[3]);
-  parallel_ranges(static_cast<Index>(in[0] * in[1]), std::max<Index>(1, (Index{1} << 16) / values), body);
-}
-
-template <class T, class Position>
-Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, Tensor<Position>& positions) {
-  const Shape in = x.shape(), out = pooling.output_shape(in);
-  const kernels::PoolGeometry g = geometry(pooling, in, out);
-  const auto& kernel = kernels::table<kernels::MaxPool<T, Position>>();
-  auto y = empty<T>(out);
-  positions = empty<Position>(out);
-  for_planes(in, out, [&](Index begin, Index end) {
-    const Index to = begin * g.out_h * g.out_w;
-    kernel.forward(x.data() + begin * g.h * g.w, y.data() + to, positions.data() + to, end - begin, g);
+template <class T>
+Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, MaxPoolPlanes<T>& planes) {
+  auto y = empty<T>(pooling.output_shape(x.shape()));
+  planes.begin(x.shape());
+  for_planes(planes, x.shape(), [&](Index first, Index count) {
+    planes.forward(first, count, x.data() + first * planes.plane_in(), y.data() + first * planes.plane_out());
   });
   return y;
 }
@@ -38,9 +27,7 @@ Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, Tensor<Position>& pos
 
 template <class T>
 MaxPool2D<T>::MaxPool2D(Size2D window, MaxPool2DOptions options)
-    : pooling_("MaxPool2D", window, options.stride, options.padding) {
-  if (window.h * window.w > 256) positions_ = Tensor<std::uint32_t>();
-}
+    : pooling_("MaxPool2D", window, options.stride, options.padding), planes_(pooling_) {}
 
 template <class T>
 Shape MaxPool2D<T>::output_shape(const Shape& input) const {
@@ -50,31 +37,22 @@ Shape MaxPool2D<T>::output_shape(const Shape& input) const {
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x) {
-  return std::visit([&](auto& positions) { return pool(pooling_, x, positions); }, positions_);
+  return pool(pooling_, x, planes_);
 }
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_infer(Tensor<T> x) const {
-  auto scratch = positions_;
-  return std::visit([&](auto& positions) { return pool(pooling_, x, positions); }, scratch);
+  MaxPoolPlanes<T> planes(pooling_);
+  return pool(pooling_, x, planes);
 }
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy) {
-  const Shape in = this->input_shape(), out = dy.shape();
-  const kernels::PoolGeometry g = geometry(pooling_, in, out);
-  auto dx = empty<T>(in);
-  std::visit(
-      [&]<class Position>(Tensor<Position>& positions) {
-        const auto& kernel = kernels::table<kernels::MaxPool<T, Position>>();
-        for_planes(in, out, [&](Index begin, Index end) {
-          const Index from = begin * g.out_h * g.out_w;
-          kernel.backward(dy.data() + from, positions.data() + from, dx.data() + begin * g.h * g.w,
-                          end - begin, g);
-        });
-        positions = Tensor<Position>();
-      },
-      positions_);
+  auto dx = empty<T>(this->input_shape());
+  for_planes(planes_, this->input_shape(), [&](Index first, Index count) {
+    planes_.backward(first, count, dy.data() + first * planes_.plane_out(), dx.data() + first * planes_.plane_in());
+  });
+  planes_.end();
   return dx;
 }
 

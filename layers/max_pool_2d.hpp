@@ -1,10 +1,8 @@
 // MaxPool2D: the largest value under a sliding window.
 #pragma once
 
-#include <variant>
-
 #include "strata/framework/layer.hpp"
-#include "strata/layers/pooling.hpp"
+#include "strata/layers/max_pool_planes.hpp"
 
 namespace strata {
 
@@ -26,6 +24,7 @@ class MaxPool2D final : public Layer<T> {
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<MaxPool2D>(*this); }
   std::string type() const override { return "MaxPool2D"; }
   std::string options() const override { return pooling_.options(); }
+  const Pooling& pooling() const { return pooling_; }
 
  protected:
   Tensor<T> do_forward(Tensor<T> x) override;
@@ -34,8 +33,7 @@ class MaxPool2D final : public Layer<T> {
 
  private:
   Pooling pooling_;
-  // The place of each maximum in its window; one byte unless the window has more than 256 places.
-  std::variant<Tensor<std::uint8_t>, Tensor<std::uint32_t>> positions_;
+  MaxPoolPlanes<T> planes_;
 };
 
 extern template class MaxPool2D<float>;

@@ -8,9 +8,12 @@
 // because d mean / dx_i = 1 / m and d variance / dx_i = 2 (x_i - mean) / m. Statistics that are frozen do not
 // depend on x: dx = inv_std g.
 //
-// A set that fits the L2 cache is read from memory once: its statistics are taken and used by the same
-// thread. Sets too large or too few for that are cut into units of work; there the statistics of all sets
-// come first. Each choice depends on the sizes alone.
+// With a rectifier behind y, dy above is g, which is dy where y > 0 and else 0: y is computed again, which is cheaper
+// than to keep it.
+//
+// x is worked through in the order of memory, in pieces that fit the L2 cache. Where every set lies within a piece, its
+// statistics are taken and used at once; else the sums of all pieces come first. How x is cut depends on the sizes
+// alone.
 #include "strata/layers/normalization.hpp"
 
 #include <cmath>
@@ -18,16 +21,19 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/normalization.hpp"
+#include "strata/layers/kernels/scratch.hpp"
 
 namespace strata::normalization {
 namespace {
 
+using kernels::Coefficients;
 using kernels::Moments;
-using kernels::Runs;
+using kernels::PlaneBlock;
 
-constexpr Index kPiece = Index{1} << 16;      // elements worth a thread
-constexpr Index kCachedSet = Index{1} << 18;  // elements of a set that stays in L2
-constexpr Index kSmallSet = Index{1} << 15;   // not worth cutting up
+constexpr Index kPiece = Index{1} << 15;      // elements of a piece: worth a thread, and small enough for L2
+constexpr Index kCachedSet = Index{1} << 17;  // elements of a set that is still taken as one piece
+constexpr Index kFewPieces = 8;               // and if there are so few of them, a smaller one is cut as well
+constexpr Index kPilot = 1024;                // elements that give a first idea of a mean
 constexpr Index kShortRun = 16;               // below this a run does not fill a vector
 
 template <class T>
@@ -73,26 +79,73 @@ struct Pull {
   T offset = 0;
 };
 
-/// A part of x for a thread to work on where sets are cut up.
-struct Units {
-  explicit Units(const Sets& s)
-      : sets(s),
-        per_run(divide_up(s.length, kSmallSet)),
-        length(divide_up(s.length, per_run)),
-        count(s.samples * s.channels * per_run),
-        grain(std::max<Index>(1, kPiece / length)) {}
+// Sums of x - shift are good enough if the shift is near the mean: sum (x - shift)^2 exceeds m2 by n (mean - shift)^2,
+// and only that cancels. Where the shift is the mean of some of the elements, the excess is at most m2 times n divided
+// by their number, and in practice a few percent of m2.
+Moments shifted_moments(Index count, double shift, double sum, double squares) {
+  const double n = static_cast<double>(count), m2 = squares - sum * sum / n;
+  return {count, shift + sum / n, m2 < 0 ? 0 : m2};  // and NaN stays NaN
+}
 
-  Index run(Index unit) const { return unit / per_run; }
-  Index begin(Index unit) const { return run(unit) * sets.length + unit % per_run * length; }
-  Index end(Index unit) const { return std::min(begin(unit) + length, (run(unit) + 1) * sets.length); }
+/// A contiguous part of x: whole runs, or a part of one.
+struct Piece {
+  Index first_run;
+  Index begin;  ///< of x, in elements
+  PlaneBlock block;
 
-  Runs runs(Index unit) const { return {end(unit) - begin(unit), 1, 0}; }
+  Index runs() const { return block.images * block.channels; }
+  Index elements() const { return runs() * block.length; }
+};
 
-  const Sets& sets;
-  Index per_run;
-  Index length;
-  Index count;
-  Index grain;
+/// x in pieces.
+class Pieces {
+ public:
+  /// Sets are kept whole where they fit the cache, which `whole_sets` tells, and runs if `whole_runs`.
+  Pieces(const Sets& sets, bool whole_runs)
+      : length_(sets.length), run_length_(sets.length), all_runs_(sets.samples * sets.channels) {
+    const Index set = sets.elements();
+    whole_sets_ = !sets.over_samples && set <= kCachedSet && (sets.count >= kFewPieces || set <= kPiece);
+    if (whole_sets_) {
+      runs_ = sets.runs * std::max<Index>(1, kPiece / set);
+    } else if (!whole_runs && length_ > kPiece) {
+      parts_ = divide_up(length_, kPiece);
+      length_ = divide_up(length_, parts_);
+    } else if (!sets.over_samples || sets.channels * length_ > kPiece) {
+      // Equal shares of an image.
+      const Index of_image = divide_up(sets.channels, std::max<Index>(1, kPiece / length_));
+      runs_ = divide_up(sets.channels, of_image);
+      image_runs_ = sets.channels;
+    } else {
+      images_ = kPiece / (sets.channels * length_);
+      runs_ = sets.channels;
+    }
+    if (image_runs_ == 0) image_runs_ = all_runs_;
+    pieces_of_image_ = divide_up(image_runs_, runs_ * images_);
+  }
+
+  bool whole_sets() const { return whole_sets_; }
+  Index count() const { return divide_up(all_runs_, image_runs_) * pieces_of_image_ * parts_; }
+  /// Of a piece at most.
+  Index max_channels() const { return runs_; }
+
+  Piece operator[](Index i) const {
+    const Index part = i % parts_, share = i / parts_ % pieces_of_image_, image = i / parts_ / pieces_of_image_;
+    const Index step = runs_ * images_, run = image * image_runs_ + share * step;
+    const Index runs = std::min(step, image_runs_ - share * step), begin = part * length_;
+    const Index images = images_ > 1 ? runs / runs_ : 1;
+    return {run, run * run_length_ + begin, {images, runs / images, std::min(length_, run_length_ - begin)}};
+  }
+
+ private:
+  Index length_;      // of a run in a piece
+  Index run_length_;  // of a run
+  Index all_runs_;
+  Index parts_ = 1;       // of a run
+  Index runs_ = 1;        // of a piece, in each of its images
+  Index images_ = 1;      // of a piece
+  Index image_runs_ = 0;  // that pieces do not reach across
+  Index pieces_of_image_ = 1;
+  bool whole_sets_ = false;
 };
 
 /// The tensors of one call, and the ways to work through them.
@@ -100,156 +153,205 @@ template <class T>
 class Work {
  public:
   Work(const Sets& sets, const T* x, Affine<T> affine, double eps, bool frozen)
-      : sets_(sets), x_(x), affine_(affine), eps_(eps), frozen_(frozen) {
-    // Without gamma the channels of a group do not differ: the whole group is one run.
-    if (!sets.over_samples && !affine.gamma)
-      sets_ = {sets.samples, sets.channels / sets.runs, sets.elements(), sets.count, 1, 1, 1, false};
-  }
+      : sets_(sets), x_(x), affine_(affine), eps_(eps), frozen_(frozen) {}
 
   /// Sets the statistics too, unless they are frozen.
-  void forward(T* y, Statistics& statistics) const {
-    if (by_columns()) return forward_columns(y, statistics);
-    if (by_rows()) return forward_rows(y, statistics);
-    Values<T> scale(factors()), offset(factors());
-    in_units() ? forward_units(y, statistics, scale.data(), offset.data())
-               : forward_sets(y, statistics, scale.data(), offset.data());
+  void forward(const Output<T>& out, Statistics& statistics) {
+    if (!out.pool) {
+      join_runs();
+      if (by_columns()) return forward_columns(out, statistics);
+      if (by_rows()) return forward_rows(out, statistics);
+    }
+    const Pieces pieces(sets_, out.pool != nullptr);
+    Factors k(factors());
+    Sums sums(frozen_ ? 0 : factors());
+    Values<T> shift(frozen_ ? 0 : factors());
+    const auto take_sums = [&](const Piece& piece, Index factor, double* sum, double* squares) {
+      kernel_.sums(x_ + piece.begin, piece.block, &shift[factor], sum, squares);
+    };
+    const auto begin = [&](Index first, Index last) {
+      if (frozen_) return;
+      kernel_.pilot(x_ + first * sets_.length, {1, last - first, sets_.length},
+                    pieces.whole_sets() ? std::min(sets_.length, std::max(kShortRun, sets_.length / 8))
+                                        : std::min(sets_.length, kPilot),
+                    &shift[first]);
+    };
+    const auto finish = [&](Index first, Index last) {
+      for (Index s = first; s < last; ++s) {
+        if (!frozen_) set_statistics(statistics, s, moments_of(s, shift.data(), sums));
+        k.set(*this, statistics, s);
+      }
+    };
+    run_passes(pieces, !frozen_, begin, take_sums, sums, finish, [&](const Piece& piece, Index factor) {
+      const T* x = x_ + piece.begin;
+      const Coefficients<T> coefficients = k.from(factor, out.rectify);
+      if (!out.pool) return kernel_.normalize(x, out.y + piece.begin, piece.block, coefficients);
+      kernels::Scratch<T> y(piece.elements());
+      kernel_.normalize(x, y.data(), piece.block, coefficients);
+      out.pool(piece.first_run, piece.runs(), y.data());
+    });
   }
 
-  void backward(T* dy, const Statistics& statistics, T* dgamma, T* dbeta) const {
-    if (by_columns()) return backward_columns(dy, statistics, dgamma, dbeta);
-    if (by_rows()) return backward_rows(dy, statistics, dgamma, dbeta);
-    Values<T> scale(factors());
-    Values<double> sum_dy(factors(), 0.0), sum_dy_x(factors(), 0.0);
-    in_units() ? backward_units(dy, statistics, scale.data(), sum_dy.data(), sum_dy_x.data())
-               : backward_sets(dy, statistics, scale.data(), sum_dy.data(), sum_dy_x.data());
-    if (affine_.gamma) parameter_gradients(statistics, sum_dy.data(), sum_dy_x.data(), dgamma, dbeta);
+  void backward(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) {
+    if (!gradient.unpool) {
+      join_runs();
+      if (by_columns()) return backward_columns(gradient, statistics, dgamma, dbeta);
+      if (by_rows()) return backward_rows(gradient, statistics, dgamma, dbeta);
+    }
+    const Pieces pieces(sets_, gradient.unpool != nullptr);
+    Factors k(factors());
+    Sums sums(factors());
+    // Runs body with the piece's dy.
+    const auto with_dy = [&](const Piece& piece, const auto& body) {
+      if (!gradient.unpool) return body(gradient.dy + piece.begin);
+      kernels::Scratch<T> dy(piece.elements());
+      gradient.unpool(piece.first_run, piece.runs(), dy.data());
+      body(dy.data());
+    };
+    const auto begin = [&](Index first, Index last) {
+      for (Index s = first / factors_of_set(); s < last / factors_of_set(); ++s) k.set(*this, statistics, s);
+    };
+    const auto take_sums = [&](const Piece& piece, Index factor, double* sum_g, double* sum_g_x) {
+      with_dy(piece, [&](const T* dy) {
+        kernel_.gradient_sums(dy, x_ + piece.begin, piece.block, k.from(factor, gradient.rectify), sum_g, sum_g_x);
+      });
+    };
+    const auto finish = [&](Index first, Index last) {
+      for (Index s = first; s < last; ++s) k.set_pull(*this, statistics, s, sums);
+    };
+    run_passes(pieces, affine_.gamma || !frozen_, begin, take_sums, sums, finish, [&](const Piece& piece, Index factor) {
+      with_dy(piece, [&](const T* dy) {
+        kernel_.gradient(dy, x_ + piece.begin, gradient.dx + piece.begin, piece.block,
+                         k.from(factor, gradient.rectify));
+      });
+    });
+    if (affine_.gamma) parameter_gradients(sums, dgamma, dbeta);
   }
 
  private:
-  // Runs shorter than a vector: all of a sample is one row; its columns have statistics or factors of their
-  // own.
+  // Without gamma the channels of a group do not differ: the whole group is one run.
+  void join_runs() {
+    if (!sets_.over_samples && !affine_.gamma)
+      sets_ = {sets_.samples, sets_.channels / sets_.runs, sets_.elements(), sets_.count, 1, 1, 1, false};
+  }
+
+  // Runs shorter than a vector: all of a sample is one row; its columns have statistics or factors of their own.
   bool by_columns() const { return sets_.over_samples && sets_.length < kShortRun; }
   bool by_rows() const { return !sets_.over_samples && affine_.gamma && sets_.length < kShortRun; }
-  bool in_units() const {
-    return sets_.elements() > kCachedSet || (sets_.count < 8 && sets_.elements() > kSmallSet);
-  }
 
-  // gamma, and what is computed with it, is the same in a whole set over samples, else in a run.
+  // Two sums of each factor. gamma, and what is computed with it, is the same in a whole set over samples, else in a
+  // run: that is a factor. Factor f begins at run f.
+  struct Sums {
+    explicit Sums(Index count) : first(count, 0.0), second(count, 0.0) {}
+    Values<double> first;
+    Values<double> second;
+  };
   Index factors_of_set() const { return sets_.over_samples ? 1 : sets_.runs; }
   Index factors() const { return sets_.count * factors_of_set(); }
-  Index factor_step() const { return sets_.over_samples ? 0 : 1; }
   Index factor_of(Index run) const { return sets_.over_samples ? run % sets_.channels : run; }
-  Index set_of(Index run) const { return factor_of(run) / factors_of_set(); }
   Index channel_of(Index factor) const { return factor % sets_.channels; }
-
   Index start(Index set) const { return set * sets_.first_step * sets_.length; }
-  Runs runs() const { return {sets_.length, sets_.runs, sets_.run_step * sets_.length}; }
-  Index sets_at_once() const { return std::max<Index>(1, kPiece / std::max<Index>(1, sets_.elements())); }
 
-  void set_factors(const Statistics& statistics, Index set, T* scale, T* offset) const {
-    const Normalizer<T> n(statistics, set, eps_);
-    for (Index f = set * factors_of_set(); f < (set + 1) * factors_of_set(); ++f) {
-      scale[f] = static_cast<T>(n.scale(affine_.gamma, channel_of(f)));
-      offset[f] = static_cast<T>(n.offset(affine_, channel_of(f)));
-    }
-  }
+  struct Factors {
+    explicit Factors(Index count) : center(count), scale(count), offset(count), slope(count), intercept(count) {}
 
-  void forward_sets(T* y, Statistics& statistics, T* scale, T* offset) const {
-    parallel_ranges(sets_.count, sets_at_once(), [&](Index begin, Index end) {
-      for (Index s = begin; s < end; ++s) {
-        if (!frozen_) set_statistics(statistics, s, kernel_.moments(x_ + start(s), runs()));
-        set_factors(statistics, s, scale, offset);
-        const Index f = s * factors_of_set();
-        kernel_.normalize(x_ + start(s), y + start(s), runs(), static_cast<T>(statistics.mean[s]), scale + f,
-                          offset + f, factor_step());
+    void set(const Work& work, const Statistics& statistics, Index set) {
+      const Normalizer<T> n(statistics, set, work.eps_);
+      for (Index f = set * work.factors_of_set(); f < (set + 1) * work.factors_of_set(); ++f) {
+        center[f] = n.center;
+        scale[f] = static_cast<T>(n.scale(work.affine_.gamma, work.channel_of(f)));
+        offset[f] = static_cast<T>(n.offset(work.affine_, work.channel_of(f)));
       }
-    });
-  }
+    }
 
-  void forward_units(T* y, Statistics& statistics, T* scale, T* offset) const {
-    const Units units(sets_);
-    if (!frozen_) {
-      Values<Moments> parts(units.count);
-      parallel_ranges(units.count, units.grain, [&](Index begin, Index end) {
-        for (Index u = begin; u < end; ++u) parts[u] = kernel_.moments(x_ + units.begin(u), units.runs(u));
+    /// From sum g and sum g (x - center), of which the second becomes sum g xhat.
+    void set_pull(const Work& work, const Statistics& statistics, Index set, Sums& sums) {
+      const Normalizer<T> n(statistics, set, work.eps_);
+      const Index first = set * work.factors_of_set(), last = first + work.factors_of_set();
+      double sum = 0, sum_x = 0;
+      for (Index f = first; f < last; ++f) {
+        sums.second[f] -= n.low * sums.first[f];
+        const double gamma = work.gamma(work.channel_of(f));
+        sum += gamma * sums.first[f];
+        sum_x += gamma * sums.second[f];
+      }
+      const Pull<T> pull(n, sum, sum_x, work.sets_.elements(), work.frozen_);
+      for (Index f = first; f < last; ++f) {
+        slope[f] = pull.slope;
+        intercept[f] = pull.offset;
+        sums.second[f] *= n.inv_std;
+      }
+    }
+
+    Coefficients<T> from(Index f, bool rectify) const {
+      return {&center[f], &scale[f], &offset[f], &slope[f], &intercept[f], rectify};
+    }
+
+    Values<T> center, scale, offset, slope, intercept;
+  };
+
+  double gamma(Index channel) const { return affine_.gamma ? static_cast<double>(affine_.gamma[channel]) : 1; }
+
+  /// The order of things for all pieces: begin(first factor, end), then, if sums are `wanted`, take_sums(piece, first
+  /// factor, two results for each), finish(first set, end), and use(piece, first factor).
+  template <class Begin, class TakeSums, class Finish, class Use>
+  void run_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums, Sums& sums,
+                  const Finish& finish, const Use& use) const {
+    if (pieces.whole_sets()) {
+      parallel_for(pieces.count(), [&](Index i) {
+        const Piece piece = pieces[i];
+        const Index first = piece.first_run, last = first + piece.runs();
+        begin(first, last);
+        if (wanted) take_sums(piece, first, &sums.first[first], &sums.second[first]);
+        finish(first / sets_.runs, last / sets_.runs);
+        use(piece, first);
       });
-      std::vector<Moments> totals(sets_.count);
-      for (Index u = 0; u < units.count; ++u) totals[set_of(units.run(u))].add(parts[u]);
-      for (Index s = 0; s < sets_.count; ++s) set_statistics(statistics, s, totals[s]);
+      return;
     }
-    for (Index s = 0; s < sets_.count; ++s) set_factors(statistics, s, scale, offset);
-    parallel_ranges(units.count, units.grain, [&](Index begin, Index end) {
-      for (Index u = begin; u < end; ++u) {
-        const Index run = units.run(u), f = factor_of(run);
-        kernel_.normalize(x_ + units.begin(u), y + units.begin(u), units.runs(u),
-                          static_cast<T>(statistics.mean[set_of(run)]), scale + f, offset + f, 0);
+    begin(0, factors());
+    if (wanted) {
+      const Index width = pieces.max_channels();
+      Sums parts(pieces.count() * width);
+      parallel_for(pieces.count(), [&](Index i) {
+        const Piece piece = pieces[i];
+        take_sums(piece, factor_of(piece.first_run), &parts.first[i * width], &parts.second[i * width]);
+      });
+      std::fill(sums.first.begin(), sums.first.end(), 0.0);
+      std::fill(sums.second.begin(), sums.second.end(), 0.0);
+      for (Index i = 0; i < pieces.count(); ++i) {
+        const Piece piece = pieces[i];
+        for (Index c = 0, f = factor_of(piece.first_run); c < piece.block.channels; ++c, ++f) {
+          sums.first[f] += parts.first[i * width + c];
+          sums.second[f] += parts.second[i * width + c];
+        }
       }
+    }
+    finish(0, sets_.count);
+    parallel_for(pieces.count(), [&](Index i) {
+      const Piece piece = pieces[i];
+      use(piece, factor_of(piece.first_run));
     });
   }
 
-  /// Sets the scales of the set's factors; sum_dy_x holds sum dy (x - center), and then sum dy (x - mean).
-  Pull<T> finish_sums(const Statistics& statistics, Index set, T* scale, double* sum_dy,
-                      double* sum_dy_x) const {
-    const Normalizer<T> n(statistics, set, eps_);
-    double sum_g = 0, sum_g_x = 0;
-    for (Index f = set * factors_of_set(); f < (set + 1) * factors_of_set(); ++f) {
-      scale[f] = static_cast<T>(n.scale(affine_.gamma, channel_of(f)));
-      sum_dy_x[f] -= n.low * sum_dy[f];
-      const double gamma = affine_.gamma ? static_cast<double>(affine_.gamma[channel_of(f)]) : 1;
-      sum_g += gamma * sum_dy[f];
-      sum_g_x += gamma * sum_dy_x[f];
-    }
-    return Pull<T>(n, sum_g, sum_g_x, sets_.elements(), frozen_);
+  Moments moments_of(Index set, const T* shift, const Sums& sums) const {
+    const Index count = sets_.elements() / factors_of_set();
+    if (factors_of_set() == 1) return shifted_moments(count, static_cast<double>(shift[set]), sums.first[set], sums.second[set]);
+    Moments total;
+    for (Index f = set * factors_of_set(); f < (set + 1) * factors_of_set(); ++f)
+      total.add(shifted_moments(count, static_cast<double>(shift[f]), sums.first[f], sums.second[f]));
+    return total;
   }
 
-  void backward_sets(T* dy, const Statistics& statistics, T* scale, double* sum_dy, double* sum_dy_x) const {
-    parallel_ranges(sets_.count, sets_at_once(), [&](Index begin, Index end) {
-      for (Index s = begin; s < end; ++s) {
-        const Index f = s * factors_of_set();
-        const T* x = x_ + start(s);
-        const T center = static_cast<T>(statistics.mean[s]);
-        kernel_.gradient_sums(dy + start(s), x, runs(), center, sum_dy + f, sum_dy_x + f, factor_step());
-        const Pull<T> pull = finish_sums(statistics, s, scale, sum_dy, sum_dy_x);
-        kernel_.gradient(dy + start(s), x, runs(), center, scale + f, factor_step(), pull.slope, pull.offset);
+  /// dbeta = sum g and dgamma = sum g xhat; sets of single samples add up.
+  void parameter_gradients(const Sums& sums, T* dgamma, T* dbeta) const {
+    const Index channels = sets_.channels;
+    std::vector<double> gamma_sums(channels), beta_sums(channels);
+    for (Index first = 0; first < factors(); first += channels)
+      for (Index c = 0; c < channels; ++c) {
+        gamma_sums[c] += sums.second[first + c];
+        beta_sums[c] += sums.first[first + c];
       }
-    });
-  }
-
-  void backward_units(T* dy, const Statistics& statistics, T* scale, double* sum_dy, double* sum_dy_x) const {
-    const Units units(sets_);
-    const auto center = [&](Index unit) { return static_cast<T>(statistics.mean[set_of(units.run(unit))]); };
-    Values<double> part_dy(units.count, 0.0), part_dy_x(units.count, 0.0);
-    parallel_ranges(units.count, units.grain, [&](Index begin, Index end) {
-      for (Index u = begin; u < end; ++u)
-        kernel_.gradient_sums(dy + units.begin(u), x_ + units.begin(u), units.runs(u), center(u), &part_dy[u],
-                              &part_dy_x[u], 0);
-    });
-    for (Index u = 0; u < units.count; ++u) {
-      sum_dy[factor_of(units.run(u))] += part_dy[u];
-      sum_dy_x[factor_of(units.run(u))] += part_dy_x[u];
-    }
-    std::vector<Pull<T>> pulls;
-    for (Index s = 0; s < sets_.count; ++s)
-      pulls.push_back(finish_sums(statistics, s, scale, sum_dy, sum_dy_x));
-    parallel_ranges(units.count, units.grain, [&](Index begin, Index end) {
-      for (Index u = begin; u < end; ++u) {
-        const Pull<T>& pull = pulls[set_of(units.run(u))];
-        kernel_.gradient(dy + units.begin(u), x_ + units.begin(u), units.runs(u), center(u),
-                         scale + factor_of(units.run(u)), 0, pull.slope, pull.offset);
-      }
-    });
-  }
-
-  /// dbeta = sum dy and dgamma = sum dy (x - mean) inv_std; sets of single samples add up.
-  void parameter_gradients(const Statistics& statistics, const double* sum_dy, const double* sum_dy_x,
-                           T* dgamma, T* dbeta) const {
-    std::vector<double> gamma_sums(sets_.channels), beta_sums(sets_.channels);
-    for (Index f = 0; f < factors(); ++f) {
-      const Normalizer<T> n(statistics, f / factors_of_set(), eps_);
-      gamma_sums[channel_of(f)] += sum_dy_x[f] * n.inv_std;
-      beta_sums[channel_of(f)] += sum_dy[f];
-    }
-    for (Index c = 0; c < sets_.channels; ++c) {
+    for (Index c = 0; c < channels; ++c) {
       dgamma[c] = static_cast<T>(gamma_sums[c]);
       dbeta[c] = static_cast<T>(beta_sums[c]);
     }
@@ -265,10 +367,10 @@ class Work {
                     std::max(divide_up(64, width), kPiece / std::max<Index>(1, sets_.elements())), body);
   }
 
-  void forward_columns(T* y, Statistics& statistics) const {
+  void forward_columns(const Output<T>& out, Statistics& statistics) const {
     const Index length = sets_.length, columns = sets_.channels * length;
     Values<Moments> parts(columns);
-    Values<T> center(columns), scale(columns), offset(columns);
+    Factors k(columns);
     for_channel_blocks([&](Index begin, Index end) {
       const Index first = begin * length, width = (end - begin) * length;
       if (!frozen_) kernel_.column_moments(x_ + first, sets_.samples, width, columns, &parts[first]);
@@ -278,50 +380,49 @@ class Work {
           for (Index i = 0; i < length; ++i) total.add(parts[c * length + i]);
           set_statistics(statistics, c, total);
         }
-        const Normalizer<T> n(statistics, c, eps_);
-        for (Index j = c * length; j < (c + 1) * length; ++j) {
-          center[j] = n.center;
-          scale[j] = static_cast<T>(n.scale(affine_.gamma, c));
-          offset[j] = static_cast<T>(n.offset(affine_, c));
-        }
+        set_columns(statistics, c, k);
       }
-      kernel_.column_normalize(x_ + first, y + first, sets_.samples, width, columns, &center[first],
-                               &scale[first], &offset[first]);
+      kernel_.column_normalize(x_ + first, out.y + first, sets_.samples, width, columns, k.from(first, out.rectify));
     });
   }
 
-  void backward_columns(T* dy, const Statistics& statistics, T* dgamma, T* dbeta) const {
+  void backward_columns(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) const {
     const Index length = sets_.length, columns = sets_.channels * length;
-    Values<double> sum_dy(columns, 0.0), sum_dy_x(columns, 0.0);
-    Values<T> center(columns), scale(columns), slope(columns), offset(columns);
+    Sums sums(columns);
+    Factors k(columns);
     for_channel_blocks([&](Index begin, Index end) {
       const Index first = begin * length, width = (end - begin) * length;
-      for (Index j = first; j < first + width; ++j) center[j] = static_cast<T>(statistics.mean[j / length]);
-      kernel_.column_gradient_sums(dy + first, x_ + first, sets_.samples, width, columns, &center[first],
-                                   &sum_dy[first], &sum_dy_x[first]);
+      for (Index c = begin; c < end; ++c) set_columns(statistics, c, k);
+      kernel_.column_gradient_sums(gradient.dy + first, x_ + first, sets_.samples, width, columns,
+                                   k.from(first, gradient.rectify), &sums.first[first], &sums.second[first]);
       for (Index c = begin; c < end; ++c) {
         const Normalizer<T> n(statistics, c, eps_);
         double a = 0, b = 0;
         for (Index j = c * length; j < (c + 1) * length; ++j) {
-          a += sum_dy[j];
-          b += sum_dy_x[j];
+          a += sums.first[j];
+          b += sums.second[j];
         }
         b -= n.low * a;
-        const double gamma = affine_.gamma ? static_cast<double>(affine_.gamma[c]) : 1;
-        const Pull<T> pull(n, gamma * a, gamma * b, sets_.elements(), frozen_);
-        for (Index j = c * length; j < (c + 1) * length; ++j) {
-          scale[j] = static_cast<T>(n.scale(affine_.gamma, c));
-          slope[j] = pull.slope;
-          offset[j] = pull.offset;
-        }
+        const Pull<T> pull(n, gamma(c) * a, gamma(c) * b, sets_.elements(), frozen_);
+        std::fill_n(&k.slope[c * length], length, pull.slope);
+        std::fill_n(&k.intercept[c * length], length, pull.offset);
         if (affine_.gamma) {
           dgamma[c] = static_cast<T>(b * n.inv_std);
           dbeta[c] = static_cast<T>(a);
         }
       }
-      kernel_.column_gradient(dy + first, x_ + first, sets_.samples, width, columns, &center[first],
-                              &scale[first], &slope[first], &offset[first]);
+      kernel_.column_gradient(gradient.dy + first, x_ + first, gradient.dx + first, sets_.samples, width, columns,
+                              k.from(first, gradient.rectify));
     });
+  }
+
+  void set_columns(const Statistics& statistics, Index c, Factors& k) const {
+    const Normalizer<T> n(statistics, c, eps_);
+    for (Index j = c * sets_.length; j < (c + 1) * sets_.length; ++j) {
+      k.center[j] = n.center;
+      k.scale[j] = static_cast<T>(n.scale(affine_.gamma, c));
+      k.offset[j] = static_cast<T>(n.offset(affine_, c));
+    }
   }
 
   // Rows: a set is one row of runs * L elements, gamma and beta are spread out over their channels' elements.
@@ -334,33 +435,50 @@ class Work {
   Index sets_of_sample() const { return sets_.channels / sets_.runs; }
   Index sample_length() const { return sets_.channels * sets_.length; }
 
-  void forward_rows(T* y, Statistics& statistics) const {
-    const Index length = sets_.elements();
+  // Sets of rows are not worth cutting: a row holds the channels of a group with less than kShortRun elements each.
+  Index sets_at_once() const { return std::max<Index>(1, kPiece / std::max<Index>(1, sets_.elements())); }
+
+  kernels::Row<T> row(const Statistics& statistics, Index set, const Values<T>& gamma, const Values<T>& beta,
+                      bool rectify) const {
+    const Normalizer<T> n(statistics, set, eps_);
+    const Index j = set % sets_of_sample() * sets_.elements();
+    return {sets_.elements(), n.center, static_cast<T>(n.inv_std), static_cast<T>(-n.low * n.inv_std),
+            &gamma[j],        &beta[j], 0,                         0,
+            rectify};
+  }
+
+  void forward_rows(const Output<T>& out, Statistics& statistics) const {
     const Values<T> gamma = spread(affine_.gamma), beta = spread(affine_.beta);
     parallel_ranges(sets_.count, sets_at_once(), [&](Index begin, Index end) {
       for (Index s = begin; s < end; ++s) {
-        set_statistics(statistics, s, kernel_.moments(x_ + start(s), {length, 1, 0}));
-        const Normalizer<T> n(statistics, s, eps_);
-        const Index j = s % sets_of_sample() * length;
-        kernel_.normalize_row(x_ + start(s), y + start(s), length, n.center, static_cast<T>(n.inv_std),
-                              static_cast<T>(-n.low * n.inv_std), &gamma[j], &beta[j]);
+        if (!frozen_) set_statistics(statistics, s, row_moments(x_ + start(s)));
+        kernel_.normalize_row(x_ + start(s), out.y + start(s), row(statistics, s, gamma, beta, out.rectify));
       }
     });
   }
 
-  void backward_rows(T* dy, const Statistics& statistics, T* dgamma, T* dbeta) const {
+  Moments row_moments(const T* x) const {
+    const PlaneBlock block{1, 1, sets_.elements()};
+    T shift = 0;
+    double sum = 0, squares = 0;
+    kernel_.pilot(x, block, std::min(block.length, kPilot), &shift);
+    kernel_.sums(x, block, &shift, &sum, &squares);
+    return shifted_moments(block.length, static_cast<double>(shift), sum, squares);
+  }
+
+  void backward_rows(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) const {
     constexpr Index kSamplesInT = 64;  // whose dgamma is summed in T before it goes to double
-    const Index length = sets_.elements(), columns = sample_length();
-    const Values<T> gamma = spread(affine_.gamma);
-    const Index grain =
-        std::max(divide_up(kPiece, std::max<Index>(1, columns)), divide_up(sets_.samples, 16));
+    const Index columns = sample_length();
+    const Values<T> gamma = spread(affine_.gamma), beta = spread(affine_.beta);
+    const Index grain = std::max(divide_up(kPiece, std::max<Index>(1, columns)), divide_up(sets_.samples, 16));
     const Index blocks = divide_up(sets_.samples, grain);
     Values<double> gamma_sums(blocks * columns, 0.0), beta_sums(blocks * columns, 0.0);
     parallel_ranges(sets_.samples, grain, [&](Index first, Index last) {
       Values<T> gamma_part(columns, T{0}), beta_part(columns, T{0});
       for (Index sample = first; sample < last; ++sample) {
         for (Index s = sample * sets_of_sample(); s < (sample + 1) * sets_of_sample(); ++s)
-          backward_row(dy + start(s), statistics, s, gamma, gamma_part, beta_part, length);
+          backward_row(gradient, statistics, s, row(statistics, s, gamma, beta, gradient.rectify), gamma_part,
+                       beta_part);
         if ((sample + 1 - first) % kSamplesInT != 0 && sample + 1 != last) continue;
         for (Index j = 0; j < columns; ++j) {
           gamma_sums[first / grain * columns + j] += static_cast<double>(gamma_part[j]);
@@ -381,16 +499,17 @@ class Work {
     }
   }
 
-  void backward_row(T* dy, const Statistics& statistics, Index s, const Values<T>& gamma, Values<T>& dgamma,
-                    Values<T>& dbeta, Index length) const {
-    const Normalizer<T> n(statistics, s, eps_);
-    const Index j = s % sets_of_sample() * length;
+  void backward_row(const Gradient<T>& gradient, const Statistics& statistics, Index s, kernels::Row<T> row,
+                    Values<T>& dgamma, Values<T>& dbeta) const {
+    const T *dy = gradient.dy + start(s), *x = x_ + start(s);
     double sum_g = 0, sum_g_x = 0;
-    kernel_.gradient_sums_row(dy, x_ + start(s), length, n.center, &gamma[j], &sum_g, &sum_g_x);
-    const Pull<T> pull(n, sum_g, sum_g_x - n.low * sum_g, length, frozen_);
-    kernel_.gradient_row(dy, x_ + start(s), length, n.center, static_cast<T>(n.inv_std),
-                         static_cast<T>(-n.low * n.inv_std), &gamma[j], pull.slope, pull.offset, &dgamma[j],
-                         &dbeta[j]);
+    kernel_.gradient_sums_row(dy, x, row, &sum_g, &sum_g_x);
+    const Normalizer<T> n(statistics, s, eps_);
+    const Pull<T> pull(n, sum_g, sum_g_x - n.low * sum_g, row.length, frozen_);
+    row.slope = pull.slope;
+    row.intercept = pull.offset;
+    const Index j = s % sets_of_sample() * row.length;
+    kernel_.gradient_row(dy, x, gradient.dx + start(s), row, &dgamma[j], &dbeta[j]);
   }
 
   static void set_statistics(Statistics& statistics, Index set, const Moments& moments) {
@@ -428,27 +547,30 @@ Sets per_group(const Shape& x, Index groups) {
 }
 
 template <class T>
-Statistics forward(const Sets& sets, const T* x, T* y, Affine<T> affine, double eps) {
+Statistics forward(const Sets& sets, const T* x, const Output<T>& output, Affine<T> affine, double eps) {
   Statistics statistics{std::vector<double>(sets.count), std::vector<double>(sets.count)};
-  Work<T>(sets, x, affine, eps, /*frozen=*/false).forward(y, statistics);
+  Work<T>(sets, x, affine, eps, /*frozen=*/false).forward(output, statistics);
   return statistics;
 }
 
 template <class T>
-void apply(const Sets& sets, const T* x, T* y, Statistics statistics, Affine<T> affine, double eps) {
-  Work<T>(sets, x, affine, eps, /*frozen=*/true).forward(y, statistics);
+void apply(const Sets& sets, const T* x, const Output<T>& output, const Statistics& statistics, Affine<T> affine,
+           double eps) {
+  Statistics given = statistics;
+  Work<T>(sets, x, affine, eps, /*frozen=*/true).forward(output, given);
 }
 
 template <class T>
-void backward(const Sets& sets, const T* x, T* dy, const Statistics& statistics, const T* gamma, T* dgamma,
-              T* dbeta, double eps, bool frozen) {
-  Work<T>(sets, x, {gamma, nullptr}, eps, frozen).backward(dy, statistics, dgamma, dbeta);
+void backward(const Sets& sets, const T* x, const Gradient<T>& gradient, const Statistics& statistics, Affine<T> affine,
+              T* dgamma, T* dbeta, double eps, bool frozen) {
+  Work<T>(sets, x, affine, eps, frozen).backward(gradient, statistics, dgamma, dbeta);
 }
 
-#define STRATA_INSTANTIATE(T)                                                       \
-  template Statistics forward<T>(const Sets&, const T*, T*, Affine<T>, double);     \
-  template void apply<T>(const Sets&, const T*, T*, Statistics, Affine<T>, double); \
-  template void backward<T>(const Sets&, const T*, T*, const Statistics&, const T*, T*, T*, double, bool)
+#define STRATA_INSTANTIATE(T)                                                                               \
+  template Statistics forward<T>(const Sets&, const T*, const Output<T>&, Affine<T>, double);                \
+  template void apply<T>(const Sets&, const T*, const Output<T>&, const Statistics&, Affine<T>, double);     \
+  template void backward<T>(const Sets&, const T*, const Gradient<T>&, const Statistics&, Affine<T>, T*, T*, \
+                            double, bool)
 
 STRATA_INSTANTIATE(float);
 STRATA_INSTANTIATE(double);

@@ -3,6 +3,10 @@
 #include <cmath>
 #include <sstream>
 
+#include "strata/layers/max_pool_2d.hpp"
+#include "strata/layers/norm_fusion.hpp"
+#include "strata/layers/relu.hpp"
+
 namespace strata {
 
 template <class T>
@@ -36,6 +40,122 @@ Parameter<T>& NormalizationLayer<T>::bias() {
 }
 
 template <class T>
+void NormalizationLayer<T>::track(RunningStatistics<T> running, bool unbiased) {
+  running_ = std::move(running);
+  unbiased_ = unbiased;
+}
+
+template <class T>
+RunningStatistics<T>& NormalizationLayer<T>::running() {
+  if (!running_)
+    throw StateError(this->label() + ": was made with track_running_stats = false and has no running statistics");
+  return *running_;
+}
+
+template <class T>
+void NormalizationLayer<T>::normalize(Tensor<T> x, const normalization::Output<T>& output) {
+  const auto affine = this->affine();
+  if (running_) running_->check(this->label());
+  frozen_ = !this->training() && running_;
+  if (frozen_) {
+    statistics_ = running_->statistics();
+    normalization::apply(normalization::per_channel(x.shape()), x.data(), output, statistics_, affine, eps_);
+  } else {
+    if (this->training()) check_training_batch(x.shape());
+    const auto all = sets(x.shape());
+    statistics_ = normalization::forward(all, x.data(), output, affine, eps_);
+    const auto m = static_cast<double>(all.elements());
+    if (this->training() && running_) running_->update(statistics_, unbiased_ ? m / (m - 1) : 1);
+  }
+  x_ = std::move(x);
+}
+
+template <class T>
+Tensor<T> NormalizationLayer<T>::pull_back(normalization::Gradient<T> gradient) {
+  Tensor<T> x = std::move(x_);
+  x_ = Tensor<T>();
+  if (!gradient.dx) gradient.dx = x.data();
+  const auto all = frozen_ ? normalization::per_channel(x.shape()) : sets(x.shape());
+  normalization::backward(all, x.data(), gradient, statistics_, affine(), weight_gradient(), bias_gradient(), eps_,
+                          frozen_);
+  return x;
+}
+
+template <class T>
+void NormalizationLayer<T>::normalize_in_place(Tensor<T>& x, bool rectify) const {
+  const normalization::Output<T> output{.y = x.data(), .rectify = rectify};
+  if (running_) {
+    running_->check(this->label());
+    normalization::apply(normalization::per_channel(x.shape()), x.data(), output, running_->statistics(), affine(),
+                         eps_);
+  } else {
+    normalization::forward(sets(x.shape()), x.data(), output, affine(), eps_);
+  }
+}
+
+template <class T>
+Tensor<T> NormalizationLayer<T>::do_forward(Tensor<T> x) {
+  auto y = empty<T>(x.shape());
+  normalize(std::move(x), {.y = y.data()});
+  return y;
+}
+
+template <class T>
+Tensor<T> NormalizationLayer<T>::do_backward(Tensor<T> dy) {
+  pull_back({.dy = dy.data(), .dx = dy.data()});
+  return dy;
+}
+
+template <class T>
+Tensor<T> NormalizationLayer<T>::do_infer(Tensor<T> x) const {
+  normalize_in_place(x, /*rectify=*/false);
+  return x;
+}
+
+template <class T>
+auto NormalizationLayer<T>::frozen_map() const -> std::optional<ChannelMap> {
+  if (!running_) return std::nullopt;
+  running_->check(this->label());
+  const auto statistics = running_->statistics();
+  const auto parameters = affine();
+  ChannelMap map;
+  for (std::size_t c = 0; c < statistics.mean.size(); ++c) {
+    const double gamma = parameters.gamma ? static_cast<double>(parameters.gamma[c]) : 1;
+    const double beta = parameters.beta ? static_cast<double>(parameters.beta[c]) : 0;
+    map.scale.push_back(gamma / std::sqrt(statistics.variance[c] + eps_));
+    map.offset.push_back(beta - statistics.mean[c] * map.scale.back());
+  }
+  return map;
+}
+
+template <class T>
+std::vector<const Tensor<T>*> NormalizationLayer<T>::frozen_state() const {
+  std::vector<const Tensor<T>*> state;
+  if (running_) state = {&running_->mean, &running_->variance};
+  if (weight_) state.insert(state.end(), {&weight_->value, &bias_->value});
+  return state;
+}
+
+template <class T>
+std::unique_ptr<TrainingFusion<T>> NormalizationLayer<T>::fuse_training(std::span<Layer<T>* const> chain) {
+  if (chain.size() < 2 || !dynamic_cast<ReLU<T>*>(chain[1])) return nullptr;
+  const auto* pool = chain.size() > 2 && runs_are_planes() ? dynamic_cast<MaxPool2D<T>*>(chain[2]) : nullptr;
+  return std::make_unique<NormFusion<T>>(*this, pool ? std::optional(pool->pooling()) : std::nullopt);
+}
+
+template <class T>
+std::unique_ptr<InferenceFusion<T>> NormalizationLayer<T>::fuse_inference(std::span<Layer<T>* const> chain) {
+  if (chain.size() < 2 || !dynamic_cast<ReLU<T>*>(chain[1])) return nullptr;
+  return std::make_unique<NormInference<T>>(*this);
+}
+
+template <class T>
+std::vector<Buffer<T>> NormalizationLayer<T>::own_buffers() {
+  if (!running_) return {};
+  return running_->buffers();
+}
+
+template <class T>
 std::vector<Parameter<T>*> NormalizationLayer<T>::own_parameters() {
   if (!weight_) return {};
   return {&*weight_, &*bias_};
@@ -43,6 +163,7 @@ std::vector<Parameter<T>*> NormalizationLayer<T>::own_parameters() {
 
 template <class T>
 void NormalizationLayer<T>::reset_parameters(Random& /*random*/) {
+  if (running_) running_->reset();
   if (!weight_) return;
   weight_->value.fill(T{1});
   bias_->value.fill(T{0});

@@ -7,6 +7,7 @@
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
+#include "strata/layers/kernels/rectifier.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
 namespace strata::kernels {
@@ -22,20 +23,61 @@ bool use_direct(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && direct_applies(shape);
 }
 
+template <class T>
+ConvolutionAlgorithm choose(const ConvolutionShape& shape) {
+  if (use_winograd<T>(shape)) return ConvolutionAlgorithm::winograd;
+  return use_direct<T>(shape) ? ConvolutionAlgorithm::direct : ConvolutionAlgorithm::gemm;
+}
+
+template <class T>
+void rectify(T* y, Index count) {
+  const auto& kernel = table<Rectifier<T>>();
+  parallel_ranges(count, Index{1} << 16,
+                  [&](Index begin, Index end) { kernel.infer(y + begin, /*slope=*/T{0}, end - begin); });
+}
+
 }  // namespace
 
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape) {
-  return use_winograd<T>(shape) ? "winograd 4x4" : use_direct<T>(shape) ? "direct" : "gemm";
+  switch (choose<T>(shape)) {
+    case ConvolutionAlgorithm::winograd:
+      return "winograd 4x4";
+    case ConvolutionAlgorithm::direct:
+      return "direct";
+    case ConvolutionAlgorithm::gemm:
+      break;
+  }
+  return "gemm";
+}
+
+template <class T>
+ConvolutionFilters<T>::ConvolutionFilters(const ConvolutionShape& shape, const T* weight)
+    : algorithm_(choose<T>(shape)), set_(instruction_set()), weight_(weight) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (algorithm_ == ConvolutionAlgorithm::winograd) packed_ = winograd_filters(shape, weight);
+    if (algorithm_ == ConvolutionAlgorithm::direct) packed_ = direct_filters(shape, weight);
+  }
+}
+
+template <class T>
+bool ConvolutionFilters<T>::serve(const ConvolutionShape& shape) const {
+  return algorithm_ == choose<T>(shape) && set_ == instruction_set();
+}
+
+template <class T>
+void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const T* x, const T* bias, T* y) const {
+  if constexpr (std::is_same_v<T, float>) {
+    if (algorithm_ == ConvolutionAlgorithm::winograd) return winograd_convolve(shape, x, packed_.data(), bias, y);
+    if (algorithm_ == ConvolutionAlgorithm::direct) return direct_convolve(shape, x, packed_.data(), bias, y);
+  }
+  gemm_convolve(shape, x, weight_, bias, y);
+  if (shape.rectify) rectify(y, shape.batch * shape.out_channels * shape.out_size());
 }
 
 template <class T>
 void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (use_winograd<T>(shape)) return winograd_convolve(shape, x, weight, bias, y);
-    if (use_direct<T>(shape)) return direct_convolve(shape, x, weight, bias, y);
-  }
-  gemm_convolve(shape, x, weight, bias, y);
+  ConvolutionFilters<T>(shape, weight).convolve(shape, x, bias, y);
 }
 
 template <class T>
@@ -81,6 +123,7 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
 
 #define STRATA_INSTANTIATE(T)                                                                         \
   template std::string convolution_algorithm<T>(const ConvolutionShape&);                             \
+  template class ConvolutionFilters<T>;                                                               \
   template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);               \
   template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*); \
   template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);        \

@@ -4,8 +4,9 @@
 
 #include <string>
 
-#include "strata/framework/index.hpp"
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/size_2d.hpp"
+#include "strata/framework/tensor.hpp"
 
 namespace strata::kernels {
 
@@ -24,6 +25,7 @@ struct ConvolutionShape {
   Size2D dilation;
   Index groups;
   bool winograd;  ///< whether algorithms may be used that round more than a plain sum does
+  bool rectify = false;  ///< of `convolve`: y is 0 where it would be negative
 
   Index in_size() const { return in.h * in.w; }
   Index out_size() const { return out.h * out.w; }
@@ -36,6 +38,25 @@ struct ConvolutionShape {
 /// The name of the algorithm that runs: "gemm", …
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape);
+
+enum class ConvolutionAlgorithm { gemm, direct, winograd };
+
+/// Weights in the form that the algorithm for `shape` wants. `weight` has to stay.
+template <class T>
+class ConvolutionFilters {
+ public:
+  ConvolutionFilters(const ConvolutionShape& shape, const T* weight);
+  /// Whether they are what this shape of the same layer needs too.
+  bool serve(const ConvolutionShape& shape) const;
+  /// y from x; `bias` may be null.
+  void convolve(const ConvolutionShape& shape, const T* x, const T* bias, T* y) const;
+
+ private:
+  ConvolutionAlgorithm algorithm_;
+  InstructionSet set_;
+  const T* weight_;
+  Tensor<T> packed_;  // empty for an algorithm that takes the weights as they are
+};
 
 /// y from x; `bias` may be null.
 template <class T>

@@ -65,7 +65,8 @@ void pack_filters(const FilterMatrix& matrix, Size2D kernel, Index inputs, Index
   });
 }
 
-void correlate(const Correlation& s, const FilterMatrix& matrix, const float* filters, const float* bias) {
+void correlate(const Correlation& s, const FilterMatrix& matrix, const float* filters, const float* bias,
+               bool rectify) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const RowBlocks blocks = s.blocks(matrix.columns);
@@ -91,7 +92,7 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
                          .c = output.at(row, 0).data,
                          .c_row = matrix.columns,
                          .accumulate = false});
-      layout.from_pixels(output.view(), bias, s.y.at(n, block.first_row), s.y.plane(), s.y.channels,
+      layout.from_pixels(output.view(), bias, rectify, s.y.at(n, block.first_row), s.y.plane(), s.y.channels,
                          block.rows, s.y.size.w);
     }
   });
@@ -119,16 +120,19 @@ bool direct_applies_backward_data(const ConvolutionShape& s) {
          fills_vectors(s.in_channels);
 }
 
-void direct_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
-                     float* y) {
+Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
   const FilterMatrix matrix = filter_matrix(s.kernel.w, s.in_channels, s.out_channels);
-  Scratch<float> filters(matrix.size(s.kernel.h));
+  auto filters = empty<float>({static_cast<std::size_t>(matrix.size(s.kernel.h))});
   pack_filters(
       matrix, s.kernel, s.in_channels, s.out_channels,
       [&](Index k, Index c, Index i, Index j) {
         return weight[((k * s.in_channels + c) * s.kernel.h + i) * s.kernel.w + j];
       },
       filters.data());
+  return filters;
+}
+
+void direct_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias, float* y) {
   correlate({s.batch,
              {x, s.in_channels, s.in},
              {y, s.out_channels, s.out},
@@ -136,7 +140,7 @@ void direct_convolve(const ConvolutionShape& s, const float* x, const float* wei
              s.stride,
              s.padding,
              s.dilation.h},
-            matrix, filters.data(), bias);
+            filter_matrix(s.kernel.w, s.in_channels, s.out_channels), filters, bias, s.rectify);
 }
 
 // dx is the correlation of dy with the filters turned by 180 degrees, input and output channels swapped.
@@ -154,7 +158,7 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
   const Size2D padding((s.kernel.h - 1) * s.dilation.h - s.padding.h, s.kernel.w - 1 - s.padding.w);
   correlate(
       {s.batch, {dy, s.out_channels, s.out}, {dx, s.in_channels, s.in}, s.kernel, 1, padding, s.dilation.h},
-      matrix, filters.data(), bias);
+      matrix, filters.data(), bias, /*rectify=*/false);
 }
 
 void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,

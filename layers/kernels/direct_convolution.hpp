@@ -10,8 +10,9 @@ namespace strata::kernels {
 bool direct_applies(const ConvolutionShape& shape);
 bool direct_applies_backward_data(const ConvolutionShape& shape);
 
-void direct_convolve(const ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
-                     float* y);
+/// The reordered filters that direct_convolve takes.
+Tensor<float> direct_filters(const ConvolutionShape& shape, const float* weight);
+void direct_convolve(const ConvolutionShape& shape, const float* x, const float* filters, const float* bias, float* y);
 
 void direct_convolve_backward_data(const ConvolutionShape& shape, const float* dy, const float* weight,
                                    const float* bias, float* dx);

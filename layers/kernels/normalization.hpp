@@ -1,5 +1,5 @@
-// Normalization on raw memory: the passes over contiguous runs of elements (a plane of an image, a row) that
-// share a mean, and over columns that each have their own.
+// Normalization on raw memory: the passes over contiguous runs of elements (a plane of an image), over a row and over
+// columns; with the rectifier that often follows.
 #pragma once
 
 #include "strata/framework/index.hpp"
@@ -24,49 +24,72 @@ struct Moments {
   }
 };
 
-/// Some runs of `length` consecutive elements, `stride` apart.
-struct Runs {
+/// A contiguous part of x: `images` times `channels` runs of `length` elements, each with its mean in it.
+struct PlaneBlock {
+  Index images;
+  Index channels;
   Index length;
-  Index count;
-  Index stride;
 };
 
-/// The passes. Sums over elements are taken in T over some thousand elements at most, then in double. x -
-/// center loses nothing where x is near its mean, so that a large mean costs no accuracy.
+/// What is done to the elements of channel c (or of column c): with d = x - center[c] and y = d scale[c] + offset[c],
+///
+///   forward   y, or max(y, 0) if `rectify`
+///   backward  dx = g scale[c] + d slope[c] + intercept[c], where g = dy, or 0 where y <= 0 if `rectify`
+///
+/// x - center loses nothing where x is near its mean, so that a large mean costs no accuracy.
+template <class T>
+struct Coefficients {
+  const T* center;
+  const T* scale;
+  const T* offset;
+  const T* slope;
+  const T* intercept;
+  bool rectify;
+};
+
+/// One row of x, whose factors differ by element: with d = x - center, xhat = d inv_std + shift and y = xhat gamma +
+/// beta, forward and `rectify` as above; dx = g gamma inv_std + d slope + intercept.
+template <class T>
+struct Row {
+  Index length;
+  T center;
+  T inv_std;
+  T shift;
+  const T* gamma;
+  const T* beta;
+  T slope;
+  T intercept;
+  bool rectify;
+};
+
+/// The passes. Sums over elements are taken in T over some thousand elements at most, then in double. y may be x, and
+/// dx may be x or dy.
 template <class T>
 struct Normalization {
-  /// The moments of all runs together.
-  Moments (*moments)(const T* x, Runs runs);
-  /// y = (x - center) scale + offset. Run i takes scale[i * step] and offset[i * step]. y may be x.
-  void (*normalize)(const T* x, T* y, Runs runs, T center, const T* scale, const T* offset, Index step);
-  /// sum_dy[i * step] += sum dy and sum_dy_x[i * step] += sum dy (x - center), over run i.
-  void (*gradient_sums)(const T* dy, const T* x, Runs runs, T center, double* sum_dy, double* sum_dy_x,
-                        Index step);
-  /// dy = dy scale[i * step] + (x - center) slope + offset.
-  void (*gradient)(T* dy, const T* x, Runs runs, T center, const T* scale, Index step, T slope, T offset);
+  /// mean[c] = the mean of the first `count` elements of the first image's run.
+  void (*pilot)(const T* x, PlaneBlock block, Index count, T* mean);
+  /// sum[c] = sum (x - shift[c]) and squares[c] = sum (x - shift[c])^2.
+  void (*sums)(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares);
+  void (*normalize)(const T* x, T* y, PlaneBlock block, const Coefficients<T>& coefficients);
+  /// sum_g[c] = sum g and sum_g_x[c] = sum g (x - center[c]).
+  void (*gradient_sums)(const T* dy, const T* x, PlaneBlock block, const Coefficients<T>& coefficients, double* sum_g,
+                        double* sum_g_x);
+  void (*gradient)(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& coefficients);
 
-  /// One row with factors that differ by element: y = ((x - center) inv_std + shift) gamma + beta.
-  void (*normalize_row)(const T* x, T* y, Index length, T center, T inv_std, T shift, const T* gamma,
-                        const T* beta);
-  /// Adds sum dy gamma and sum dy gamma (x - center).
-  void (*gradient_sums_row)(const T* dy, const T* x, Index length, T center, const T* gamma, double* sum_dy,
-                            double* sum_dy_x);
-  /// With xhat = (x - center) inv_std + shift: dgamma += dy xhat, dbeta += dy, then
-  /// dy = dy gamma inv_std + (x - center) slope + offset.
-  void (*gradient_row)(T* dy, const T* x, Index length, T center, T inv_std, T shift, const T* gamma, T slope,
-                       T offset, T* dgamma, T* dbeta);
+  void (*normalize_row)(const T* x, T* y, const Row<T>& row);
+  /// *sum_g = sum g gamma and *sum_g_x = sum g gamma (x - center).
+  void (*gradient_sums_row)(const T* dy, const T* x, const Row<T>& row, double* sum_g, double* sum_g_x);
+  /// dx; dgamma += g xhat and dbeta += g.
+  void (*gradient_row)(const T* dy, const T* x, T* dx, const Row<T>& row, T* dgamma, T* dbeta);
 
-  /// Moments of each of `columns` columns over `rows` rows that are `stride` apart.
+  // Columns of a matrix whose rows are `stride` apart.
   void (*column_moments)(const T* x, Index rows, Index columns, Index stride, Moments* moments);
-  /// y = (x - center[j]) scale[j] + offset[j]. y may be x.
-  void (*column_normalize)(const T* x, T* y, Index rows, Index columns, Index stride, const T* center,
-                           const T* scale, const T* offset);
-  /// Adds sum dy and sum dy (x - center[j]) over the rows.
+  void (*column_normalize)(const T* x, T* y, Index rows, Index columns, Index stride,
+                           const Coefficients<T>& coefficients);
   void (*column_gradient_sums)(const T* dy, const T* x, Index rows, Index columns, Index stride,
-                               const T* center, double* sum_dy, double* sum_dy_x);
-  /// dy = dy scale[j] + (x - center[j]) slope[j] + offset[j].
-  void (*column_gradient)(T* dy, const T* x, Index rows, Index columns, Index stride, const T* center,
-                          const T* scale, const T* slope, const T* offset);
+                               const Coefficients<T>& coefficients, double* sum_g, double* sum_g_x);
+  void (*column_gradient)(const T* dy, const T* x, T* dx, Index rows, Index columns, Index stride,
+                          const Coefficients<T>& coefficients);
 };
 
 }  // namespace strata::kernels

@@ -1,7 +1,7 @@
 #include "strata/layers/kernels/normalization.hpp"
 
 #include <cmath>
-#include <cstdint>
+#include <type_traits>
 
 #include <xsimd/xsimd.hpp>
 
@@ -10,8 +10,7 @@
 namespace strata::kernels {
 namespace {
 
-constexpr Index kChunk = 2048;   // elements whose sums are taken in T before they go to double
-constexpr Index kPilot = 256;    // elements that give a first idea of the mean
+constexpr Index kChunk = 1024;   // elements whose sums are taken in T before they go to double
 constexpr Index kRowChunk = 64;  // the same, of one column
 constexpr Index kColumns = 64;   // columns at a time, so that their sums stay in L1
 
@@ -56,20 +55,17 @@ void for_each(Index length, const Body& body) {
   for (; i < length; ++i) body(i, T{0});
 }
 
-/// The sum of a vector's lanes. Lanes are added pairwise.
-template <class T>
-double sum_of_lanes(const xsimd::batch<T>& v) {
-  T lanes[xsimd::batch<T>::size];
-  v.store_unaligned(lanes);
-  for (std::size_t half = xsimd::batch<T>::size / 2; half > 0; half /= 2)
-    for (std::size_t j = 0; j < half; ++j) lanes[j] += lanes[j + half];
-  return static_cast<double>(lanes[0]);
-}
+/// Some runs of `length` consecutive elements, `stride` apart.
+struct Runs {
+  Index length;
+  Index count;
+  Index stride;
+};
 
 /// Adds to *sum_a and *sum_b what body(i, a, b) adds to a and b over all elements of the runs. Four vectors
 /// side by side hide the latency of the additions.
 template <class T, class Body>
-void sum_pairs(Runs runs, double* sum_a, double* sum_b, const Body& body) {
+void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body& body) {
   using Batch = xsimd::batch<T>;
   constexpr Index kLanes = static_cast<Index>(Batch::size);
   Batch a0(T{0}), a1(T{0}), a2(T{0}), a3(T{0}), b0(T{0}), b1(T{0}), b2(T{0}), b3(T{0});
@@ -86,166 +82,180 @@ void sum_pairs(Runs runs, double* sum_a, double* sum_b, const Body& body) {
     for (; i + kLanes <= end; i += kLanes) body(i, a0, b0);
     for (; i < end; ++i) body(i, a, b);
   }
-  *sum_a += sum_of_lanes((a0 + a1) + (a2 + a3)) + static_cast<double>(a);
-  *sum_b += sum_of_lanes((b0 + b1) + (b2 + b3)) + static_cast<double>(b);
+  *sum_a += static_cast<double>(xsimd::hadd((a0 + a1) + (a2 + a3)) + a);
+  *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);
 }
 
-/// body(offset, runs) for pieces of at most kChunk elements: parts of a long run, or several short runs.
+/// body(c, offset, runs) for parts of each channel's runs: at most kChunk elements of one run or of several images'.
 template <class Body>
-void for_each_chunk(Runs runs, const Body& body) {
-  if (runs.length >= kChunk) {
-    for (Index r = 0; r < runs.count; ++r)
-      for (Index i = 0; i < runs.length; i += kChunk)
-        body(r * runs.stride + i, Runs{smaller(kChunk, runs.length - i), 1, 0});
-  } else if (runs.length > 0) {
-    const Index together = kChunk / runs.length;
-    for (Index r = 0; r < runs.count; r += together)
-      body(r * runs.stride, Runs{runs.length, smaller(together, runs.count - r), runs.stride});
-  }
+void for_each_chunk(const PlaneBlock& block, const Body& body) {
+  const Index length = smaller(block.length, kChunk), image = block.channels * block.length;
+  const Index together = block.length < kChunk ? kChunk / block.length : 1;
+  for (Index c = 0; c < block.channels; ++c)
+    for (Index n = 0; n < block.images; n += together)
+      for (Index i = 0; i < block.length; i += length)
+        body(c, n * image + c * block.length + i,
+             Runs{smaller(length, block.length - i), smaller(together, block.images - n), image});
 }
 
-// Runs of a batch lie far apart, where the hardware does not look ahead: each run is asked for while the one
-// before it is summed. Worth 10-15 % of a pass; an address past the end does no harm.
+/// body(c, offset) for each run, in the order of memory.
+template <class Body>
+void for_each_run(const PlaneBlock& block, const Body& body) {
+  Index offset = 0;
+  for (Index n = 0; n < block.images; ++n)
+    for (Index c = 0; c < block.channels; ++c, offset += block.length) body(c, offset);
+}
+
+// x <= 0 rather than !(x > 0) lets NaN through, where it can be found.
 template <class T>
-void look_ahead([[maybe_unused]] const T* p) {
-#if defined(__GNUC__)
-  __builtin_prefetch(p);
-#endif
+xsimd::batch<T> rectified(const xsimd::batch<T>& y) {
+  const xsimd::batch<T> zero(T{0});
+  return xsimd::select(y <= zero, zero, y);
 }
-
-/// About kPilot elements at the start of a chunk.
-Runs first_elements(Runs chunk) {
-  if (chunk.length >= kPilot) return {kPilot, 1, 0};
-  return {chunk.length, smaller(chunk.count, kPilot / chunk.length), chunk.stride};
-}
-
-/// sum (x - shift) and sum (x - shift)^2.
 template <class T>
-void shifted_sums(const T* x, Runs runs, T shift, double* sum, double* squares) {
-  const auto add = [=]<class V>(Index i, V& a, V& b) {
-    const V d = load(x + i, V()) - V(shift);
-    a += d;
-    b = multiply_add(d, d, b);
-  };
-  if (runs.count == 1) return sum_pairs<T>(runs, sum, squares, add);
-  sum_pairs<T>(runs, sum, squares, [=](Index i, auto& a, auto& b) {
-    look_ahead(x + i + runs.stride);
-    add(i, a, b);
-  });
+T rectified(T y) {
+  return y <= T{0} ? T{0} : y;
 }
-
-Moments from_shifted_sums(Index count, double shift, double sum, double squares) {
-  const double n = static_cast<double>(count), m2 = squares - sum * sum / n;
-  return {count, shift + sum / n, m2 < 0 ? 0 : m2};  // and NaN stays NaN
-}
-
-// Sums of x - shift are good enough if the shift is near the mean: sum (x - shift)^2 exceeds m2 by
-// n (mean - shift)^2, and only that cancels. The shift of a chunk is the mean of the chunk before it, so that
-// the excess of all chunks together is at most four times the spread of their means, which is a part of the
-// variance in the end. For the first chunk the mean of its first kPilot elements serves: n times the square
-// of its distance from the chunk's mean is at most kChunk / kPilot times the chunk's own spread.
+/// g where y is positive, else 0.
 template <class T>
-Moments moments(const T* x, Runs runs) {
-  Moments total;
-  T shift = 0;
-  for_each_chunk(runs, [&](Index at, Runs chunk) {
-    const Index count = chunk.length * chunk.count;
-    double sum = 0, squares = 0;
-    if (total.count == 0) {
-      const Runs pilot = first_elements(chunk);
-      shifted_sums(x, pilot, x[0], &sum, &squares);
-      shift =
-          static_cast<T>(static_cast<double>(x[0]) + sum / static_cast<double>(pilot.length * pilot.count));
-      sum = squares = 0;
-    }
-    shifted_sums(x + at, chunk, shift, &sum, &squares);
-    const Moments part = from_shifted_sums(count, static_cast<double>(shift), sum, squares);
-    total.add(part);
-    shift = static_cast<T>(part.mean);
-  });
-  return total;
+xsimd::batch<T> where_positive(const xsimd::batch<T>& y, const xsimd::batch<T>& g) {
+  const xsimd::batch<T> zero(T{0});
+  return xsimd::select(y > zero, g, zero);
+}
+template <class T>
+T where_positive(T y, T g) {
+  return y > T{0} ? g : T{0};
+}
+
+template <bool kRectify, class V>
+V activate(const V& y) {
+  if constexpr (kRectify)
+    return rectified(y);
+  else
+    return y;
+}
+/// g, from dy and what y is computed from.
+template <bool kRectify, class V>
+V pull_back(const V& g, const V& d, const V& scale, const V& offset) {
+  if constexpr (kRectify)
+    return where_positive(multiply_add(d, scale, offset), g);
+  else
+    return g;
+}
+
+/// body(std::bool_constant<rectify>).
+template <class Body>
+void with_activation(bool rectify, const Body& body) {
+  rectify ? body(std::true_type()) : body(std::false_type());
 }
 
 template <class T>
-void normalize(const T* x, T* y, Runs runs, T center, const T* scale, const T* offset, Index step) {
-  for (Index r = 0; r < runs.count; ++r) {
-    const T *in = x + r * runs.stride, factor = scale[r * step], constant = offset[r * step];
-    T* out = y + r * runs.stride;
-    for_each<T>(runs.length, [=]<class V>(Index i, V) {
-      store(out + i, multiply_add(load(in + i, V()) - V(center), V(factor), V(constant)));
-    });
-  }
-}
-
-/// sum dy and sum dy (x - center).
-template <class T>
-void products(const T* dy, const T* x, Runs runs, T center, double* sum_dy, double* sum_dy_x) {
-  const auto add = [=]<class V>(Index i, V& a, V& b) {
-    const V g = load(dy + i, V());
-    a += g;
-    b = multiply_add(g, load(x + i, V()) - V(center), b);
-  };
-  if (runs.count == 1) return sum_pairs<T>(runs, sum_dy, sum_dy_x, add);
-  sum_pairs<T>(runs, sum_dy, sum_dy_x, [=](Index i, auto& a, auto& b) {
-    look_ahead(dy + i + runs.stride);
-    look_ahead(x + i + runs.stride);
-    add(i, a, b);
-  });
-}
-
-template <class T>
-void gradient_sums(const T* dy, const T* x, Runs runs, T center, double* sum_dy, double* sum_dy_x,
-                   Index step) {
-  const auto add = [&](Runs some, Index first, double* a, double* b) {
-    for_each_chunk(
-        some, [&](Index at, Runs chunk) { products(dy + first + at, x + first + at, chunk, center, a, b); });
-  };
-  if (step == 0) return add(runs, 0, sum_dy, sum_dy_x);
-  for (Index r = 0; r < runs.count; ++r)
-    add({runs.length, 1, 0}, r * runs.stride, sum_dy + r * step, sum_dy_x + r * step);
-}
-
-template <class T>
-void gradient(T* dy, const T* x, Runs runs, T center, const T* scale, Index step, T slope, T offset) {
-  for (Index r = 0; r < runs.count; ++r) {
-    const T *in = x + r * runs.stride, factor = scale[r * step];
-    T* g = dy + r * runs.stride;
-    for_each<T>(runs.length, [=]<class V>(Index i, V) {
-      const V pull = multiply_add(load(in + i, V()) - V(center), V(slope), V(offset));
-      store(g + i, multiply_add(load(g + i, V()), V(factor), pull));
-    });
+void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
+  for (Index c = 0; c < block.channels; ++c) {
+    const T *run = x + c * block.length, first = run[0];
+    double sum = 0, unused = 0;
+    sum_pairs<T>({count, 1, 0}, &sum, &unused,
+                 [=]<class V>(Index i, V& a, V&) { a += load(run + i, V()) - V(first); });
+    mean[c] = static_cast<T>(static_cast<double>(first) + sum / static_cast<double>(count));
   }
 }
 
 template <class T>
-void normalize_row(const T* x, T* y, Index length, T center, T inv_std, T shift, const T* gamma,
-                   const T* beta) {
-  for_each<T>(length, [=]<class V>(Index i, V) {
-    const V xhat = multiply_add(load(x + i, V()) - V(center), V(inv_std), V(shift));
-    store(y + i, multiply_add(xhat, load(gamma + i, V()), load(beta + i, V())));
-  });
-}
-
-template <class T>
-void gradient_sums_row(const T* dy, const T* x, Index length, T center, const T* gamma, double* sum_dy,
-                       double* sum_dy_x) {
-  for_each_chunk({length, 1, 0}, [&](Index at, Runs chunk) {
-    sum_pairs<T>(chunk, sum_dy, sum_dy_x, [=]<class V>(Index i, V& a, V& b) {
-      const V g = load(dy + at + i, V()) * load(gamma + at + i, V());
-      a += g;
-      b = multiply_add(g, load(x + at + i, V()) - V(center), b);
+void sums(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares) {
+  for (Index c = 0; c < block.channels; ++c) sum[c] = squares[c] = 0;
+  for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
+    const T *p = x + at, about = shift[c];
+    sum_pairs<T>(runs, sum + c, squares + c, [=]<class V>(Index i, V& a, V& b) {
+      const V d = load(p + i, V()) - V(about);
+      a += d;
+      b = multiply_add(d, d, b);
     });
   });
 }
 
 template <class T>
-void gradient_row(T* dy, const T* x, Index length, T center, T inv_std, T shift, const T* gamma, T slope,
-                  T offset, T* dgamma, T* dbeta) {
-  for_each<T>(length, [=]<class V>(Index i, V) {
-    const V d = load(x + i, V()) - V(center), g = load(dy + i, V());
-    store(dgamma + i, multiply_add(g, multiply_add(d, V(inv_std), V(shift)), load(dgamma + i, V())));
-    store(dbeta + i, load(dbeta + i, V()) + g);
-    store(dy + i, multiply_add(g, load(gamma + i, V()) * V(inv_std), multiply_add(d, V(slope), V(offset))));
+void normalize(const T* x, T* y, PlaneBlock block, const Coefficients<T>& k) {
+  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for_each_run(block, [&](Index c, Index at) {
+      const T *in = x + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
+      T* out = y + at;
+      for_each<T>(block.length, [=]<class V>(Index i, V) {
+        store(out + i, activate<kRectify>(multiply_add(load(in + i, V()) - V(center), V(scale), V(offset))));
+      });
+    });
+  });
+}
+
+template <class T>
+void gradient_sums(const T* dy, const T* x, PlaneBlock block, const Coefficients<T>& k, double* sum_g,
+                   double* sum_g_x) {
+  for (Index c = 0; c < block.channels; ++c) sum_g[c] = sum_g_x[c] = 0;
+  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
+      const T *in = x + at, *gradient = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
+      sum_pairs<T>(runs, sum_g + c, sum_g_x + c, [=]<class V>(Index i, V& a, V& b) {
+        const V d = load(in + i, V()) - V(center);
+        const V g = pull_back<kRectify, V>(load(gradient + i, V()), d, V(scale), V(offset));
+        a += g;
+        b = multiply_add(g, d, b);
+      });
+    });
+  });
+}
+
+template <class T>
+void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& k) {
+  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for_each_run(block, [&](Index c, Index at) {
+      const T *in = x + at, *from = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
+      const T slope = k.slope[c], intercept = k.intercept[c];
+      T* out = dx + at;
+      for_each<T>(block.length, [=]<class V>(Index i, V) {
+        const V d = load(in + i, V()) - V(center);
+        const V g = pull_back<kRectify, V>(load(from + i, V()), d, V(scale), V(offset));
+        store(out + i, multiply_add(g, V(scale), multiply_add(d, V(slope), V(intercept))));
+      });
+    });
+  });
+}
+
+template <class T>
+void normalize_row(const T* x, T* y, const Row<T>& row) {
+  with_activation(row.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for_each<T>(row.length, [=]<class V>(Index i, V) {
+      const V xhat = multiply_add(load(x + i, V()) - V(row.center), V(row.inv_std), V(row.shift));
+      store(y + i, activate<kRectify>(multiply_add(xhat, load(row.gamma + i, V()), load(row.beta + i, V()))));
+    });
+  });
+}
+
+template <class T>
+void gradient_sums_row(const T* dy, const T* x, const Row<T>& row, double* sum_g, double* sum_g_x) {
+  *sum_g = *sum_g_x = 0;
+  with_activation(row.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for_each_chunk({1, 1, row.length}, [&](Index, Index at, const Runs& runs) {
+      sum_pairs<T>(runs, sum_g, sum_g_x, [=]<class V>(Index i, V& a, V& b) {
+        const V d = load(x + at + i, V()) - V(row.center), gamma = load(row.gamma + at + i, V());
+        const V xhat = multiply_add(d, V(row.inv_std), V(row.shift));
+        const V g = pull_back<kRectify, V>(load(dy + at + i, V()), xhat, gamma, load(row.beta + at + i, V())) * gamma;
+        a += g;
+        b = multiply_add(g, d, b);
+      });
+    });
+  });
+}
+
+template <class T>
+void gradient_row(const T* dy, const T* x, T* dx, const Row<T>& row, T* dgamma, T* dbeta) {
+  with_activation(row.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for_each<T>(row.length, [=]<class V>(Index i, V) {
+      const V d = load(x + i, V()) - V(row.center), gamma = load(row.gamma + i, V());
+      const V xhat = multiply_add(d, V(row.inv_std), V(row.shift));
+      const V g = pull_back<kRectify, V>(load(dy + i, V()), xhat, gamma, load(row.beta + i, V()));
+      store(dgamma + i, multiply_add(g, xhat, load(dgamma + i, V())));
+      store(dbeta + i, load(dbeta + i, V()) + g);
+      store(dx + i, multiply_add(g, gamma * V(row.inv_std), multiply_add(d, V(row.slope), V(row.intercept))));
+    });
   });
 }
 
@@ -270,6 +280,14 @@ void sum_columns(Index rows, Index columns, T* a, T* b, const Body& body) {
     });
 }
 
+Moments from_shifted_sums(Index count, double shift, double sum, double squares) {
+  const double n = static_cast<double>(count), m2 = squares - sum * sum / n;
+  return {count, shift + sum / n, m2 < 0 ? 0 : m2};  // and NaN stays NaN
+}
+
+// The shift of a chunk of rows is the mean of the chunk before it, so that the excess of all chunks together over m2 is
+// at most four times the spread of their means, which is a part of the variance in the end. For the first chunk its own
+// mean is taken first.
 template <class T>
 void column_moments(const T* x, Index rows, Index columns, Index stride, Moments* moments) {
   T shift[kColumns], sum[kColumns], squares[kColumns];
@@ -292,8 +310,8 @@ void column_moments(const T* x, Index rows, Index columns, Index stride, Moments
     }
     add_up();
     for (Index j = 0; j < width; ++j) {
-      const Moments part = from_shifted_sums(height, static_cast<double>(shift[j]),
-                                             static_cast<double>(sum[j]), static_cast<double>(squares[j]));
+      const Moments part = from_shifted_sums(height, static_cast<double>(shift[j]), static_cast<double>(sum[j]),
+                                             static_cast<double>(squares[j]));
       moments[first + j].add(part);
       shift[j] = static_cast<T>(part.mean);
     }
@@ -301,49 +319,58 @@ void column_moments(const T* x, Index rows, Index columns, Index stride, Moments
 }
 
 template <class T>
-void column_normalize(const T* x, T* y, Index rows, Index columns, Index stride, const T* center,
-                      const T* scale, const T* offset) {
-  for (Index r = 0; r < rows; ++r, x += stride, y += stride)
-    for_each<T>(columns, [=]<class V>(Index j, V) {
-      store(y + j, multiply_add(load(x + j, V()) - load(center + j, V()), load(scale + j, V()),
-                                load(offset + j, V())));
-    });
-}
-
-template <class T>
-void column_gradient_sums(const T* dy, const T* x, Index rows, Index columns, Index stride, const T* center,
-                          double* sum_dy, double* sum_dy_x) {
-  T sum[kColumns], product[kColumns];
-  for_each_block(rows, columns, [&](Index first, Index width, Index row, Index height) {
-    const Index at = row * stride + first;
-    sum_columns(height, width, sum, product, [&]<class V>(Index r, Index j, V& a, V& b) {
-      const V g = load(dy + at + r * stride + j, V());
-      a += g;
-      b = multiply_add(g, load(x + at + r * stride + j, V()) - load(center + first + j, V()), b);
-    });
-    for (Index j = 0; j < width; ++j) {
-      sum_dy[first + j] += static_cast<double>(sum[j]);
-      sum_dy_x[first + j] += static_cast<double>(product[j]);
-    }
+void column_normalize(const T* x, T* y, Index rows, Index columns, Index stride, const Coefficients<T>& k) {
+  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for (Index r = 0; r < rows; ++r, x += stride, y += stride)
+      for_each<T>(columns, [=, &k]<class V>(Index j, V) {
+        const V d = load(x + j, V()) - load(k.center + j, V());
+        store(y + j, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
+      });
   });
 }
 
 template <class T>
-void column_gradient(T* dy, const T* x, Index rows, Index columns, Index stride, const T* center,
-                     const T* scale, const T* slope, const T* offset) {
-  for (Index r = 0; r < rows; ++r, dy += stride, x += stride)
-    for_each<T>(columns, [=]<class V>(Index j, V) {
-      const V pull =
-          multiply_add(load(x + j, V()) - load(center + j, V()), load(slope + j, V()), load(offset + j, V()));
-      store(dy + j, multiply_add(load(dy + j, V()), load(scale + j, V()), pull));
+void column_gradient_sums(const T* dy, const T* x, Index rows, Index columns, Index stride, const Coefficients<T>& k,
+                          double* sum_g, double* sum_g_x) {
+  T sum[kColumns], product[kColumns];
+  for (Index j = 0; j < columns; ++j) sum_g[j] = sum_g_x[j] = 0;
+  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for_each_block(rows, columns, [&](Index first, Index width, Index row, Index height) {
+      const Index at = row * stride + first;
+      sum_columns(height, width, sum, product, [&]<class V>(Index r, Index j, V& a, V& b) {
+        const V d = load(x + at + r * stride + j, V()) - load(k.center + first + j, V());
+        const V g = pull_back<kRectify, V>(load(dy + at + r * stride + j, V()), d, load(k.scale + first + j, V()),
+                                           load(k.offset + first + j, V()));
+        a += g;
+        b = multiply_add(g, d, b);
+      });
+      for (Index j = 0; j < width; ++j) {
+        sum_g[first + j] += static_cast<double>(sum[j]);
+        sum_g_x[first + j] += static_cast<double>(product[j]);
+      }
     });
+  });
+}
+
+template <class T>
+void column_gradient(const T* dy, const T* x, T* dx, Index rows, Index columns, Index stride,
+                     const Coefficients<T>& k) {
+  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    for (Index r = 0; r < rows; ++r, dy += stride, x += stride, dx += stride)
+      for_each<T>(columns, [=, &k]<class V>(Index j, V) {
+        const V d = load(x + j, V()) - load(k.center + j, V()), scale = load(k.scale + j, V());
+        const V g = pull_back<kRectify, V>(load(dy + j, V()), d, scale, load(k.offset + j, V()));
+        const V pull = multiply_add(d, load(k.slope + j, V()), load(k.intercept + j, V()));
+        store(dx + j, multiply_add(g, scale, pull));
+      });
+  });
 }
 
 template <class T>
 constexpr Normalization<T> kTable{
-    moments<T>,           normalize<T>,    gradient_sums<T>,  gradient<T>,         normalize_row<T>,
-    gradient_sums_row<T>, gradient_row<T>, column_moments<T>, column_normalize<T>, column_gradient_sums<T>,
-    column_gradient<T>};
+    pilot<T>,         sums<T>,         normalize<T>,      gradient_sums<T>,  gradient<T>,
+    normalize_row<T>, gradient_sums_row<T>, gradient_row<T>,   column_moments<T>, column_normalize<T>,
+    column_gradient_sums<T>, column_gradient<T>};
 
 }  // namespace
 

@@ -103,6 +103,7 @@ void to_pixels(const float* planes, Index plane, Index channels, Index rows, Ind
   });
 }
 
+template <bool kRectify>
 void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, Index channels, Index rows,
                  Index width) {
   const Index count = rows * width;
@@ -110,7 +111,10 @@ void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, I
     PixelWalk walk(pixels, width, 0);
     for (Index p = 0; p < count; ++p) {
       const float* pixel = pixels.data + walk.next();
-      for (Index c = 0; c < channels; ++c) planes[c * plane + p] = pixel[c] + (bias ? bias[c] : 0.0f);
+      for (Index c = 0; c < channels; ++c) {
+        const float y = pixel[c] + (bias ? bias[c] : 0.0f);
+        planes[c * plane + p] = kRectify && y <= 0 ? 0.0f : y;
+      }
     }
     return;
   }
@@ -119,17 +123,26 @@ void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, I
     for (Index i = 0; i < kLanes; ++i) square[i] = Vector::load_aligned(pixels.data + walk.next() + c);
     transpose(square);
     float* first = planes + c * plane + p;
+    const auto put = [&](Index i) {
+      Vector y = square[i] + Vector(bias ? bias[c + i] : 0.0f);
+      if constexpr (kRectify) y = xsimd::select(y <= Vector(0.0f), Vector(0.0f), y);
+      y.store_unaligned(first + i * plane);
+    };
     if (real == kLanes) {
-      for (Index i = 0; i < kLanes; ++i)
-        (square[i] + Vector(bias ? bias[c + i] : 0.0f)).store_unaligned(first + i * plane);
+      for (Index i = 0; i < kLanes; ++i) put(i);
     } else {
-      for (Index i = 0; i < real; ++i)
-        (square[i] + Vector(bias ? bias[c + i] : 0.0f)).store_unaligned(first + i * plane);
+      for (Index i = 0; i < real; ++i) put(i);
     }
   });
 }
 
-constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels};
+void from_pixels_and_rectify(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane, Index channels,
+                             Index rows, Index width) {
+  if (rectify) return from_pixels<true>(pixels, bias, planes, plane, channels, rows, width);
+  from_pixels<false>(pixels, bias, planes, plane, channels, rows, width);
+}
+
+constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels_and_rectify};
 
 }  // namespace
 

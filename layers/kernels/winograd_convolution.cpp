@@ -69,19 +69,32 @@ void transform_block(const Tiling& tiling, const RowBlock& block, const Planes<c
   }
 }
 
-// y = filters applied to x, where each of `filters` rows is an input channel and each column an output
-// channel.
-void correlate(const Planes<const float>& x, Index batch, Size2D padding, const Filters& filters, bool rotate,
-               const float* bias, const Planes<float>& y) {
+// Matrices (inputs, columns) of the filters, each of whose rows is an input channel and each column an output channel.
+struct FilterFrequencies {
+  FilterFrequencies(Index inputs, Index outputs)
+      : rows(inputs), columns(round_up(outputs, table<PixelLayout>().lanes)) {}
+  Index size() const { return FrequencyScratch::size(rows, columns); }
+  Index stride() const { return size() / kFrequencies; }
+
+  Tensor<float> transform(const Filters& filters, bool rotate) const {
+    auto result = empty<float>({static_cast<std::size_t>(size())});
+    parallel_ranges(rows, std::max<Index>(1, Index{4096} / columns), [&](Index begin, Index end) {
+      table<Winograd>().transform_filters(filters, rotate, begin, end, {result.data(), stride(), columns});
+    });
+    return result;
+  }
+
+  Index rows;
+  Index columns;
+};
+
+// y = filters applied to x.
+void correlate(const Planes<const float>& x, Index batch, Size2D padding, const float* filters, const float* bias,
+               bool rectify, const Planes<float>& y) {
   const auto& kernel = table<Winograd>();
   const auto& layout = table<PixelLayout>();
   const Index in = round_up(x.channels, layout.lanes), out = round_up(y.channels, layout.lanes);
-
-  const FrequencyScratch weights(x.channels, out);
-  const Index filter_grain = std::max<Index>(1, Index{4096} / out);
-  parallel_ranges(x.channels, filter_grain, [&](Index begin, Index end) {
-    kernel.transform_filters(filters, rotate, begin, end, weights.view());
-  });
+  const Index filter_stride = FilterFrequencies(x.channels, y.channels).stride();
 
   const Tiling tiling(batch, y.size, in, out);
   parallel_for(tiling.blocks.count(), [&](Index piece) {
@@ -96,7 +109,7 @@ void correlate(const Planes<const float>& x, Index batch, Size2D padding, const 
     if (out != y.channels) products.clear();
     for (Index f = 0; f < kFrequencies; ++f)
       gemm<float>(Transpose::no, Transpose::no, tiles, y.channels, x.channels, 1, inputs.matrix(f), in,
-                  weights.matrix(f), out, 0, products.matrix(f), out);
+                  filters + f * filter_stride, out, 0, products.matrix(f), out);
 
     const PixelScratch output_pixels(4 * block.rows, 4 * columns, out);
     const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
@@ -104,7 +117,7 @@ void correlate(const Planes<const float>& x, Index batch, Size2D padding, const 
       Frequencies source = products.view();
       source.data += n * block.rows * columns * out;
       kernel.transform_output(source, block.rows, columns, output_pixels.view());
-      layout.from_pixels(output_pixels.view(), bias, y.at(block.image + n, rows.begin), y.plane(), y.channels,
+      layout.from_pixels(output_pixels.view(), bias, rectify, y.at(block.image + n, rows.begin), y.plane(), y.channels,
                          rows.count(), y.size.w);
     }
   });
@@ -120,19 +133,23 @@ bool winograd_applies(const ConvolutionShape& s) {
          std::max(s.padding.h, s.padding.w) <= 2 && tiles > 2;
 }
 
-void winograd_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
-                       float* y) {
+Tensor<float> winograd_filters(const ConvolutionShape& s, const float* weight) {
   // Kernels only read filters through this view.
   const Filters filters{const_cast<float*>(weight), 9, s.in_channels * 9, s.out_channels};
-  correlate({x, s.in_channels, s.in}, s.batch, s.padding, filters, false, bias, {y, s.out_channels, s.out});
+  return FilterFrequencies(s.in_channels, s.out_channels).transform(filters, /*rotate=*/false);
+}
+
+void winograd_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias, float* y) {
+  correlate({x, s.in_channels, s.in}, s.batch, s.padding, filters, bias, s.rectify, {y, s.out_channels, s.out});
 }
 
 // dx is the correlation of dy with the filters turned by 180 degrees, input and output channels swapped.
-void winograd_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
-                                     const float* bias, float* dx) {
+void winograd_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight, const float* bias,
+                                     float* dx) {
   const Filters filters{const_cast<float*>(weight), s.in_channels * 9, 9, s.in_channels};
-  correlate({dy, s.out_channels, s.out}, s.batch, {2 - s.padding.h, 2 - s.padding.w}, filters, true, bias,
-            {dx, s.in_channels, s.in});
+  const auto turned = FilterFrequencies(s.out_channels, s.in_channels).transform(filters, /*rotate=*/true);
+  correlate({dy, s.out_channels, s.out}, s.batch, {2 - s.padding.h, 2 - s.padding.w}, turned.data(), bias,
+            /*rectify=*/false, {dx, s.in_channels, s.in});
 }
 
 void winograd_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,

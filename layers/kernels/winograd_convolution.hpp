@@ -8,7 +8,9 @@ namespace strata::kernels {
 /// Whether these functions can compute it and are faster than the matrix products of im2col.
 bool winograd_applies(const ConvolutionShape& shape);
 
-void winograd_convolve(const ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
+/// The transformed filters that winograd_convolve takes.
+Tensor<float> winograd_filters(const ConvolutionShape& shape, const float* weight);
+void winograd_convolve(const ConvolutionShape& shape, const float* x, const float* filters, const float* bias,
                        float* y);
 
 void winograd_convolve_backward_data(const ConvolutionShape& shape, const float* dy, const float* weight,

@@ -1,0 +1,40 @@
+// A convolution as it runs in infer: with the normalization and the ReLU that follow it.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "strata/layers/conv_2d.hpp"
+#include "strata/layers/normalization_layer.hpp"
+
+namespace strata {
+
+/// y = max(scale[k] conv(x)[k] + offset[k], 0): a normalization whose statistics are frozen is a linear map of each
+/// channel, so that its scale goes into the filters and its offset into the bias. The filters are folded and brought
+/// into their algorithm's form once, and again when a parameter or a running average has changed, which each call
+/// looks up.
+template <class T>
+class ConvolutionInference final : public InferenceFusion<T> {
+ public:
+  /// `next`: the layers after the convolution; of these a norm with running statistics and a ReLU are taken in.
+  ConvolutionInference(const Conv2D<T>& convolution, std::span<Layer<T>* const> next);
+
+  Index size() const override { return 1 + (norm_ != nullptr) + rectify_; }
+  Tensor<T> infer(Tensor<T> x) const override;
+
+ private:
+  struct Folded;
+  std::shared_ptr<const Folded> folded(const kernels::ConvolutionShape& shape) const;
+  std::vector<const Tensor<T>*> state() const;
+
+  const Conv2D<T>& convolution_;
+  const NormalizationLayer<T>* norm_ = nullptr;
+  bool rectify_ = false;
+  mutable std::mutex mutex_;  // of folded_
+  mutable std::shared_ptr<const Folded> folded_;
+};
+
+extern template class ConvolutionInference<float>;
+extern template class ConvolutionInference<double>;
+
+}  // namespace strata

@@ -1,0 +1,40 @@
+// Max pooling plane by plane: what MaxPool2D and the layers that are fused with one share.
+#pragma once
+
+#include <variant>
+
+#include "strata/framework/tensor.hpp"
+#include "strata/layers/kernels/max_pool.hpp"
+#include "strata/layers/pooling.hpp"
+
+namespace strata {
+
+/// Pools planes of x, counted through all samples, and remembers where the maxima were. Different planes may be worked
+/// on at the same time.
+template <class T>
+class MaxPoolPlanes {
+ public:
+  explicit MaxPoolPlanes(const Pooling& pooling);
+
+  /// Makes ready for an x of this shape.
+  void begin(const Shape& in);
+  /// From planes [first, first + count) of x to the same planes of y, given where each of the two starts.
+  void forward(Index first, Index count, const T* x_planes, T* y_planes);
+  void backward(Index first, Index count, const T* dy_planes, T* dx_planes) const;
+  /// Gives the memory back.
+  void end();
+
+  Index plane_in() const { return geometry_.h * geometry_.w; }
+  Index plane_out() const { return geometry_.out_h * geometry_.out_w; }
+
+ private:
+  Pooling pooling_;
+  kernels::PoolGeometry geometry_{};
+  // The place of each maximum in its window; one byte unless the window has more than 256 places.
+  std::variant<Tensor<std::uint8_t>, Tensor<std::uint32_t>> positions_;
+};
+
+extern template class MaxPoolPlanes<float>;
+extern template class MaxPoolPlanes<double>;
+
+}  // namespace strata

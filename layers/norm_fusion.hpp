@@ -1,0 +1,46 @@
+// A normalizing layer with the ReLU and the max pooling that follow it.
+#pragma once
+
+#include <optional>
+
+#include "strata/layers/max_pool_planes.hpp"
+#include "strata/layers/normalization_layer.hpp"
+
+namespace strata {
+
+/// y = max pool (max(norm(x), 0)), the pooling being optional. The normalized values are not kept, not even written
+/// where they are pooled: backward computes them again from x, whose memory dx takes.
+template <class T>
+class NormFusion final : public TrainingFusion<T> {
+ public:
+  NormFusion(NormalizationLayer<T>& norm, std::optional<Pooling> pooling);
+
+  Index size() const override { return pooling_ ? 3 : 2; }
+  Tensor<T> forward(Tensor<T> x) override;
+  Tensor<T> backward(Tensor<T> dy) override;
+
+ private:
+  NormalizationLayer<T>& norm_;
+  std::optional<Pooling> pooling_;
+  std::optional<MaxPoolPlanes<T>> planes_;
+};
+
+/// y = max(norm(x), 0).
+template <class T>
+class NormInference final : public InferenceFusion<T> {
+ public:
+  explicit NormInference(const NormalizationLayer<T>& norm) : norm_(norm) {}
+
+  Index size() const override { return 2; }
+  Tensor<T> infer(Tensor<T> x) const override;
+
+ private:
+  const NormalizationLayer<T>& norm_;
+};
+
+extern template class NormFusion<float>;
+extern template class NormFusion<double>;
+extern template class NormInference<float>;
+extern template class NormInference<double>;
+
+}  // namespace strata
