@@ -33,7 +33,8 @@ using kernels::PlaneBlock;
 constexpr Index kPiece = Index{1} << 15;      // elements of a piece: worth a thread, and small enough for L2
 constexpr Index kCachedSet = Index{1} << 17;  // elements of a set that is still taken as one piece
 constexpr Index kFewPieces = 8;               // and if there are so few of them, a smaller one is cut as well
-constexpr Index kPilot = 1024;                // elements that give a first idea of a mean
+constexpr Index kPilot = 1024;                // elements of a run that give a first idea of its mean
+constexpr Index kPilotRows = 16;              // the same, of a column
 constexpr Index kShortRun = 16;               // below this a run does not fill a vector
 
 template <class T>
@@ -158,8 +159,7 @@ class Work {
   /// Sets the statistics too, unless they are frozen.
   void forward(const Output<T>& out, Statistics& statistics) {
     if (!out.pool) {
-      join_runs();
-      if (by_columns()) return forward_columns(out, statistics);
+      reshape_runs();
       if (by_rows()) return forward_rows(out, statistics);
     }
     const Pieces pieces(sets_, out.pool != nullptr);
@@ -171,9 +171,10 @@ class Work {
     };
     const auto begin = [&](Index first, Index last) {
       if (frozen_) return;
-      kernel_.pilot(x_ + first * sets_.length, {1, last - first, sets_.length},
-                    pieces.whole_sets() ? std::min(sets_.length, std::max(kShortRun, sets_.length / 8))
-                                        : std::min(sets_.length, kPilot),
+      // Of a set in the cache an eighth will do, and costs less.
+      const Index count = pieces.whole_sets() ? std::max(kShortRun, sets_.length / 8) : kPilot;
+      const Index rows = sets_.over_samples && sets_.length == 1 ? std::min(sets_.samples, kPilotRows) : 1;
+      kernel_.pilot(x_ + first * sets_.length, {rows, last - first, sets_.length}, std::min(sets_.length, count),
                     &shift[first]);
     };
     const auto finish = [&](Index first, Index last) {
@@ -194,8 +195,7 @@ class Work {
 
   void backward(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) {
     if (!gradient.unpool) {
-      join_runs();
-      if (by_columns()) return backward_columns(gradient, statistics, dgamma, dbeta);
+      reshape_runs();
       if (by_rows()) return backward_rows(gradient, statistics, dgamma, dbeta);
     }
     const Pieces pieces(sets_, gradient.unpool != nullptr);
@@ -229,27 +229,32 @@ class Work {
   }
 
  private:
-  // Without gamma the channels of a group do not differ: the whole group is one run.
-  void join_runs() {
-    if (!sets_.over_samples && !affine_.gamma)
+  // Without gamma the channels of a group do not differ: the whole group is one run. Runs over samples that do not fill
+  // a vector become columns, runs of length 1.
+  void reshape_runs() {
+    if (sets_.over_samples && sets_.length < kShortRun) {
+      columns_ = sets_.length;
+      sets_.channels *= columns_;
+      sets_.length = 1;
+      sets_.runs *= columns_;
+    } else if (!sets_.over_samples && !affine_.gamma) {
       sets_ = {sets_.samples, sets_.channels / sets_.runs, sets_.elements(), sets_.count, 1, 1, 1, false};
+    }
   }
 
-  // Runs shorter than a vector: all of a sample is one row; its columns have statistics or factors of their own.
-  bool by_columns() const { return sets_.over_samples && sets_.length < kShortRun; }
   bool by_rows() const { return !sets_.over_samples && affine_.gamma && sets_.length < kShortRun; }
 
-  // Two sums of each factor. gamma, and what is computed with it, is the same in a whole set over samples, else in a
-  // run: that is a factor. Factor f begins at run f.
+  // Two sums of each factor. gamma, and what is computed with it, is the same in a whole set over samples (or in each of
+  // its columns), else in a run: that is a factor. Factor f begins at run f.
   struct Sums {
     explicit Sums(Index count) : first(count, 0.0), second(count, 0.0) {}
     Values<double> first;
     Values<double> second;
   };
-  Index factors_of_set() const { return sets_.over_samples ? 1 : sets_.runs; }
+  Index factors_of_set() const { return sets_.over_samples ? columns_ : sets_.runs; }
   Index factors() const { return sets_.count * factors_of_set(); }
   Index factor_of(Index run) const { return sets_.over_samples ? run % sets_.channels : run; }
-  Index channel_of(Index factor) const { return factor % sets_.channels; }
+  Index channel_of(Index factor) const { return sets_.over_samples ? factor / columns_ : factor % sets_.channels; }
   Index start(Index set) const { return set * sets_.first_step * sets_.length; }
 
   struct Factors {
@@ -344,84 +349,15 @@ class Work {
 
   /// dbeta = sum g and dgamma = sum g xhat; sets of single samples add up.
   void parameter_gradients(const Sums& sums, T* dgamma, T* dbeta) const {
-    const Index channels = sets_.channels;
+    const Index channels = sets_.channels / columns_;
     std::vector<double> gamma_sums(channels), beta_sums(channels);
-    for (Index first = 0; first < factors(); first += channels)
-      for (Index c = 0; c < channels; ++c) {
-        gamma_sums[c] += sums.second[first + c];
-        beta_sums[c] += sums.first[first + c];
-      }
+    for (Index f = 0; f < factors(); ++f) {
+      gamma_sums[channel_of(f)] += sums.second[f];
+      beta_sums[channel_of(f)] += sums.first[f];
+    }
     for (Index c = 0; c < channels; ++c) {
       dgamma[c] = static_cast<T>(gamma_sums[c]);
       dbeta[c] = static_cast<T>(beta_sums[c]);
-    }
-  }
-
-  // Columns: c * L + i of the rows of C * L elements, one row a sample.
-
-  /// Runs body(first channel, end) for blocks of channels, at least a cache line wide.
-  template <class Body>
-  void for_channel_blocks(const Body& body) const {
-    const Index width = std::max<Index>(1, sets_.length);
-    parallel_ranges(sets_.channels,
-                    std::max(divide_up(64, width), kPiece / std::max<Index>(1, sets_.elements())), body);
-  }
-
-  void forward_columns(const Output<T>& out, Statistics& statistics) const {
-    const Index length = sets_.length, columns = sets_.channels * length;
-    Values<Moments> parts(columns);
-    Factors k(columns);
-    for_channel_blocks([&](Index begin, Index end) {
-      const Index first = begin * length, width = (end - begin) * length;
-      if (!frozen_) kernel_.column_moments(x_ + first, sets_.samples, width, columns, &parts[first]);
-      for (Index c = begin; c < end; ++c) {
-        if (!frozen_) {
-          Moments total;
-          for (Index i = 0; i < length; ++i) total.add(parts[c * length + i]);
-          set_statistics(statistics, c, total);
-        }
-        set_columns(statistics, c, k);
-      }
-      kernel_.column_normalize(x_ + first, out.y + first, sets_.samples, width, columns, k.from(first, out.rectify));
-    });
-  }
-
-  void backward_columns(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) const {
-    const Index length = sets_.length, columns = sets_.channels * length;
-    Sums sums(columns);
-    Factors k(columns);
-    for_channel_blocks([&](Index begin, Index end) {
-      const Index first = begin * length, width = (end - begin) * length;
-      for (Index c = begin; c < end; ++c) set_columns(statistics, c, k);
-      kernel_.column_gradient_sums(gradient.dy + first, x_ + first, sets_.samples, width, columns,
-                                   k.from(first, gradient.rectify), &sums.first[first], &sums.second[first]);
-      for (Index c = begin; c < end; ++c) {
-        const Normalizer<T> n(statistics, c, eps_);
-        double a = 0, b = 0;
-        for (Index j = c * length; j < (c + 1) * length; ++j) {
-          a += sums.first[j];
-          b += sums.second[j];
-        }
-        b -= n.low * a;
-        const Pull<T> pull(n, gamma(c) * a, gamma(c) * b, sets_.elements(), frozen_);
-        std::fill_n(&k.slope[c * length], length, pull.slope);
-        std::fill_n(&k.intercept[c * length], length, pull.offset);
-        if (affine_.gamma) {
-          dgamma[c] = static_cast<T>(b * n.inv_std);
-          dbeta[c] = static_cast<T>(a);
-        }
-      }
-      kernel_.column_gradient(gradient.dy + first, x_ + first, gradient.dx + first, sets_.samples, width, columns,
-                              k.from(first, gradient.rectify));
-    });
-  }
-
-  void set_columns(const Statistics& statistics, Index c, Factors& k) const {
-    const Normalizer<T> n(statistics, c, eps_);
-    for (Index j = c * sets_.length; j < (c + 1) * sets_.length; ++j) {
-      k.center[j] = n.center;
-      k.scale[j] = static_cast<T>(n.scale(affine_.gamma, c));
-      k.offset[j] = static_cast<T>(n.offset(affine_, c));
     }
   }
 
@@ -518,6 +454,7 @@ class Work {
   }
 
   Sets sets_;
+  Index columns_ = 1;  // of a channel
   const T* x_;
   Affine<T> affine_;
   double eps_;

@@ -24,7 +24,7 @@ struct Moments {
   }
 };
 
-/// A contiguous part of x: `images` times `channels` runs of `length` elements, each with its mean in it.
+/// A contiguous part of x: `images` times `channels` runs of `length` elements. Runs of length 1 are columns of a matrix.
 struct PlaneBlock {
   Index images;
   Index channels;
@@ -66,7 +66,7 @@ struct Row {
 /// dx may be x or dy.
 template <class T>
 struct Normalization {
-  /// mean[c] = the mean of the first `count` elements of the first image's run.
+  /// mean[c] = the mean of the first `count` elements of each of the channel's runs.
   void (*pilot)(const T* x, PlaneBlock block, Index count, T* mean);
   /// sum[c] = sum (x - shift[c]) and squares[c] = sum (x - shift[c])^2.
   void (*sums)(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares);
@@ -81,15 +81,6 @@ struct Normalization {
   void (*gradient_sums_row)(const T* dy, const T* x, const Row<T>& row, double* sum_g, double* sum_g_x);
   /// dx; dgamma += g xhat and dbeta += g.
   void (*gradient_row)(const T* dy, const T* x, T* dx, const Row<T>& row, T* dgamma, T* dbeta);
-
-  // Columns of a matrix whose rows are `stride` apart.
-  void (*column_moments)(const T* x, Index rows, Index columns, Index stride, Moments* moments);
-  void (*column_normalize)(const T* x, T* y, Index rows, Index columns, Index stride,
-                           const Coefficients<T>& coefficients);
-  void (*column_gradient_sums)(const T* dy, const T* x, Index rows, Index columns, Index stride,
-                               const Coefficients<T>& coefficients, double* sum_g, double* sum_g_x);
-  void (*column_gradient)(const T* dy, const T* x, T* dx, Index rows, Index columns, Index stride,
-                          const Coefficients<T>& coefficients);
 };
 
 }  // namespace strata::kernels

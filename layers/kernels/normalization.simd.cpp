@@ -12,7 +12,7 @@ namespace {
 
 constexpr Index kChunk = 1024;   // elements whose sums are taken in T before they go to double
 constexpr Index kRowChunk = 64;  // the same, of one column
-constexpr Index kColumns = 64;   // columns at a time, so that their sums stay in L1
+constexpr Index kColumns = 512;  // columns at a time, so that their sums stay in L1
 
 Index smaller(Index a, Index b) {
   return a < b ? a : b;
@@ -149,20 +149,38 @@ void with_activation(bool rectify, const Body& body) {
   rectify ? body(std::true_type()) : body(std::false_type());
 }
 
-template <class T>
-void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
-  for (Index c = 0; c < block.channels; ++c) {
-    const T *run = x + c * block.length, first = run[0];
-    double sum = 0, unused = 0;
-    sum_pairs<T>({count, 1, 0}, &sum, &unused,
-                 [=]<class V>(Index i, V& a, V&) { a += load(run + i, V()) - V(first); });
-    mean[c] = static_cast<T>(static_cast<double>(first) + sum / static_cast<double>(count));
+/// a[j] and b[j] become what body(row, j, a, b) adds up over the rows, for each column j.
+template <class T, class Body>
+void sum_columns(Index rows, Index columns, double* a, double* b, const Body& body) {
+  T part_a[kColumns], part_b[kColumns];
+  for (Index first = 0; first < columns; first += kColumns) {
+    const Index width = smaller(kColumns, columns - first);
+    for (Index row = 0; row < rows; row += kRowChunk) {
+      for (Index j = 0; j < width; ++j) part_a[j] = part_b[j] = 0;
+      for (Index r = row; r < smaller(rows, row + kRowChunk); ++r)
+        for_each<T>(width, [&]<class V>(Index j, V) {
+          V sum_a = load(part_a + j, V()), sum_b = load(part_b + j, V());
+          body(r, first + j, sum_a, sum_b);
+          store(part_a + j, sum_a);
+          store(part_b + j, sum_b);
+        });
+      for (Index j = 0; j < width; ++j) {
+        a[first + j] += static_cast<double>(part_a[j]);
+        b[first + j] += static_cast<double>(part_b[j]);
+      }
+    }
   }
 }
 
 template <class T>
 void sums(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares) {
   for (Index c = 0; c < block.channels; ++c) sum[c] = squares[c] = 0;
+  if (block.length == 1)
+    return sum_columns<T>(block.images, block.channels, sum, squares, [=]<class V>(Index r, Index j, V& a, V& b) {
+      const V d = load(x + r * block.channels + j, V()) - load(shift + j, V());
+      a += d;
+      b = multiply_add(d, d, b);
+    });
   for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
     const T *p = x + at, about = shift[c];
     sum_pairs<T>(runs, sum + c, squares + c, [=]<class V>(Index i, V& a, V& b) {
@@ -174,8 +192,32 @@ void sums(const T* x, PlaneBlock block, const T* shift, double* sum, double* squ
 }
 
 template <class T>
+void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
+  for (Index c = 0; c < block.channels; ++c) {
+    const T first = x[c * block.length];
+    double sum = 0, unused = 0;
+    for (Index n = 0; n < block.images; ++n) {
+      const T* run = x + (n * block.channels + c) * block.length;
+      sum_pairs<T>({count, 1, 0}, &sum, &unused,
+                   [=]<class V>(Index i, V& a, V&) { a += load(run + i, V()) - V(first); });
+    }
+    mean[c] = static_cast<T>(static_cast<double>(first) + sum / static_cast<double>(count * block.images));
+  }
+}
+
+template <class T>
 void normalize(const T* x, T* y, PlaneBlock block, const Coefficients<T>& k) {
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    if (block.length == 1) {
+      for (Index r = 0; r < block.images; ++r) {
+        const Index at = r * block.channels;
+        for_each<T>(block.channels, [=, &k]<class V>(Index j, V) {
+          const V d = load(x + at + j, V()) - load(k.center + j, V());
+          store(y + at + j, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
+        });
+      }
+      return;
+    }
     for_each_run(block, [&](Index c, Index at) {
       const T *in = x + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
       T* out = y + at;
@@ -191,6 +233,16 @@ void gradient_sums(const T* dy, const T* x, PlaneBlock block, const Coefficients
                    double* sum_g_x) {
   for (Index c = 0; c < block.channels; ++c) sum_g[c] = sum_g_x[c] = 0;
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    if (block.length == 1)
+      return sum_columns<T>(block.images, block.channels, sum_g, sum_g_x,
+                            [=, &k]<class V>(Index r, Index j, V& a, V& b) {
+                              const Index at = r * block.channels + j;
+                              const V d = load(x + at, V()) - load(k.center + j, V());
+                              const V g = pull_back<kRectify, V>(load(dy + at, V()), d, load(k.scale + j, V()),
+                                                                 load(k.offset + j, V()));
+                              a += g;
+                              b = multiply_add(g, d, b);
+                            });
     for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
       const T *in = x + at, *gradient = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
       sum_pairs<T>(runs, sum_g + c, sum_g_x + c, [=]<class V>(Index i, V& a, V& b) {
@@ -206,6 +258,18 @@ void gradient_sums(const T* dy, const T* x, PlaneBlock block, const Coefficients
 template <class T>
 void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& k) {
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
+    if (block.length == 1) {
+      for (Index r = 0; r < block.images; ++r) {
+        const Index row = r * block.channels;
+        for_each<T>(block.channels, [=, &k]<class V>(Index j, V) {
+          const V d = load(x + row + j, V()) - load(k.center + j, V()), scale = load(k.scale + j, V());
+          const V g = pull_back<kRectify, V>(load(dy + row + j, V()), d, scale, load(k.offset + j, V()));
+          const V pull = multiply_add(d, load(k.slope + j, V()), load(k.intercept + j, V()));
+          store(dx + row + j, multiply_add(g, scale, pull));
+        });
+      }
+      return;
+    }
     for_each_run(block, [&](Index c, Index at) {
       const T *in = x + at, *from = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
       const T slope = k.slope[c], intercept = k.intercept[c];
@@ -259,118 +323,9 @@ void gradient_row(const T* dy, const T* x, T* dx, const Row<T>& row, T* dgamma, 
   });
 }
 
-/// body(first column, columns, first row, rows) for blocks of columns that are cut into chunks of rows.
-template <class Body>
-void for_each_block(Index rows, Index columns, const Body& body) {
-  for (Index j = 0; j < columns; j += kColumns)
-    for (Index r = 0; r < rows; r += kRowChunk)
-      body(j, smaller(kColumns, columns - j), r, smaller(kRowChunk, rows - r));
-}
-
-/// a[j] and b[j] become what body(row, j, a, b) adds up, for each column j.
-template <class T, class Body>
-void sum_columns(Index rows, Index columns, T* a, T* b, const Body& body) {
-  for (Index j = 0; j < columns; ++j) a[j] = b[j] = 0;
-  for (Index r = 0; r < rows; ++r)
-    for_each<T>(columns, [&]<class V>(Index j, V) {
-      V sum_a = load(a + j, V()), sum_b = load(b + j, V());
-      body(r, j, sum_a, sum_b);
-      store(a + j, sum_a);
-      store(b + j, sum_b);
-    });
-}
-
-Moments from_shifted_sums(Index count, double shift, double sum, double squares) {
-  const double n = static_cast<double>(count), m2 = squares - sum * sum / n;
-  return {count, shift + sum / n, m2 < 0 ? 0 : m2};  // and NaN stays NaN
-}
-
-// The shift of a chunk of rows is the mean of the chunk before it, so that the excess of all chunks together over m2 is
-// at most four times the spread of their means, which is a part of the variance in the end. For the first chunk its own
-// mean is taken first.
 template <class T>
-void column_moments(const T* x, Index rows, Index columns, Index stride, Moments* moments) {
-  T shift[kColumns], sum[kColumns], squares[kColumns];
-  for_each_block(rows, columns, [&](Index first, Index width, Index row, Index height) {
-    const T* block = x + row * stride + first;
-    const auto add_up = [&] {
-      sum_columns(height, width, sum, squares, [&]<class V>(Index r, Index j, V& a, V& b) {
-        const V d = load(block + r * stride + j, V()) - load(shift + j, V());
-        a += d;
-        b = multiply_add(d, d, b);
-      });
-    };
-    if (row == 0) {
-      for (Index j = 0; j < width; ++j) {
-        moments[first + j] = {};
-        shift[j] = block[j];
-      }
-      add_up();
-      for (Index j = 0; j < width; ++j) shift[j] += sum[j] / static_cast<T>(height);
-    }
-    add_up();
-    for (Index j = 0; j < width; ++j) {
-      const Moments part = from_shifted_sums(height, static_cast<double>(shift[j]), static_cast<double>(sum[j]),
-                                             static_cast<double>(squares[j]));
-      moments[first + j].add(part);
-      shift[j] = static_cast<T>(part.mean);
-    }
-  });
-}
-
-template <class T>
-void column_normalize(const T* x, T* y, Index rows, Index columns, Index stride, const Coefficients<T>& k) {
-  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
-    for (Index r = 0; r < rows; ++r, x += stride, y += stride)
-      for_each<T>(columns, [=, &k]<class V>(Index j, V) {
-        const V d = load(x + j, V()) - load(k.center + j, V());
-        store(y + j, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
-      });
-  });
-}
-
-template <class T>
-void column_gradient_sums(const T* dy, const T* x, Index rows, Index columns, Index stride, const Coefficients<T>& k,
-                          double* sum_g, double* sum_g_x) {
-  T sum[kColumns], product[kColumns];
-  for (Index j = 0; j < columns; ++j) sum_g[j] = sum_g_x[j] = 0;
-  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
-    for_each_block(rows, columns, [&](Index first, Index width, Index row, Index height) {
-      const Index at = row * stride + first;
-      sum_columns(height, width, sum, product, [&]<class V>(Index r, Index j, V& a, V& b) {
-        const V d = load(x + at + r * stride + j, V()) - load(k.center + first + j, V());
-        const V g = pull_back<kRectify, V>(load(dy + at + r * stride + j, V()), d, load(k.scale + first + j, V()),
-                                           load(k.offset + first + j, V()));
-        a += g;
-        b = multiply_add(g, d, b);
-      });
-      for (Index j = 0; j < width; ++j) {
-        sum_g[first + j] += static_cast<double>(sum[j]);
-        sum_g_x[first + j] += static_cast<double>(product[j]);
-      }
-    });
-  });
-}
-
-template <class T>
-void column_gradient(const T* dy, const T* x, T* dx, Index rows, Index columns, Index stride,
-                     const Coefficients<T>& k) {
-  with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
-    for (Index r = 0; r < rows; ++r, dy += stride, x += stride, dx += stride)
-      for_each<T>(columns, [=, &k]<class V>(Index j, V) {
-        const V d = load(x + j, V()) - load(k.center + j, V()), scale = load(k.scale + j, V());
-        const V g = pull_back<kRectify, V>(load(dy + j, V()), d, scale, load(k.offset + j, V()));
-        const V pull = multiply_add(d, load(k.slope + j, V()), load(k.intercept + j, V()));
-        store(dx + j, multiply_add(g, scale, pull));
-      });
-  });
-}
-
-template <class T>
-constexpr Normalization<T> kTable{
-    pilot<T>,         sums<T>,         normalize<T>,      gradient_sums<T>,  gradient<T>,
-    normalize_row<T>, gradient_sums_row<T>, gradient_row<T>,   column_moments<T>, column_normalize<T>,
-    column_gradient_sums<T>, column_gradient<T>};
+constexpr Normalization<T> kTable{pilot<T>,    sums<T>,          normalize<T>,         gradient_sums<T>,
+                                  gradient<T>, normalize_row<T>, gradient_sums_row<T>, gradient_row<T>};
 
 }  // namespace
 
