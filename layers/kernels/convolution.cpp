@@ -7,6 +7,7 @@
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
+#include "strata/layers/kernels/grouped_convolution.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
 namespace strata::kernels {
@@ -21,12 +22,19 @@ template <class T>
 bool use_direct(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && direct_applies(shape);
 }
+template <class T>
+bool use_grouped(const ConvolutionShape& shape) {
+  return std::is_same_v<T, float> && grouped_applies(shape);
+}
 
 }  // namespace
 
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape) {
-  return use_winograd<T>(shape) ? "winograd 4x4" : use_direct<T>(shape) ? "direct" : "gemm";
+  return use_winograd<T>(shape)  ? "winograd 4x4"
+         : use_direct<T>(shape)  ? "direct"
+         : use_grouped<T>(shape) ? "grouped"
+                                 : "gemm";
 }
 
 template <class T>
@@ -34,6 +42,7 @@ void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const 
   if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve(shape, x, weight, bias, y);
     if (use_direct<T>(shape)) return direct_convolve(shape, x, weight, bias, y);
+    if (use_grouped<T>(shape)) return grouped_convolve(shape, x, weight, bias, y);
   }
   gemm_convolve(shape, x, weight, bias, y);
 }
@@ -45,6 +54,7 @@ void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T*
     if (use_winograd<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
     if (direct_applies_backward_data(shape))
       return direct_convolve_backward_data(shape, dy, weight, bias, dx);
+    if (use_grouped<T>(shape)) return grouped_convolve_backward_data(shape, dy, weight, bias, dx);
   }
   gemm_convolve_backward_data(shape, dy, weight, bias, dx);
 }
@@ -54,6 +64,7 @@ void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const 
   if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve_backward_weights(shape, x, dy, dweight);
     if (use_direct<T>(shape)) return direct_convolve_backward_weights(shape, x, dy, dweight);
+    if (use_grouped<T>(shape)) return grouped_convolve_backward_weights(shape, x, dy, dweight);
   }
   gemm_convolve_backward_weights(shape, x, dy, dweight);
 }
