@@ -38,15 +38,21 @@ inline void store(const Floats<kCount>& values, float* to) {
   std::memcpy(to, &values, sizeof(values));
 }
 
-// Runs body for [0, count) in steps of kWidth, then of half that, …, then of 1.
+// Runs body for [0, count) in steps of kWidth, or of half that, …, or of 1. The last step may overlap the one
+// before it.
 template <Index kWidth, class Body>
-[[gnu::always_inline]] inline void in_steps(Index i, Index count, const Body& body) {
-  for (; i + kWidth <= count; i += kWidth) body.template operator()<kWidth>(i);
-  if constexpr (kWidth > 1) in_steps<(kWidth > 4 ? kWidth / 2 : 1)>(i, count, body);
+[[gnu::always_inline]] inline void in_steps(Index count, const Body& body) {
+  if (count >= kWidth) {
+    Index i = 0;
+    for (; i + kWidth <= count; i += kWidth) body.template operator()<kWidth>(i);
+    if (i < count) body.template operator()<kWidth>(count - kWidth);
+  } else if constexpr (kWidth > 1) {
+    in_steps<(kWidth > 4 ? kWidth / 2 : 1)>(count, body);
+  }
 }
 
 inline void copy(const float* from, Index count, float* to) {
-  in_steps<kLanes>(0, count,
+  in_steps<kLanes>(count,
                    [&]<Index kWidth>(Index i) { std::memcpy(to + i, from + i, kWidth * sizeof(float)); });
 }
 
@@ -59,7 +65,7 @@ inline void separate(const float* from, float* even, float* odd, std::integer_se
   store<kWidth>(__builtin_shufflevector(first, second, (2 * kLane + 1)...), odd);
 }
 inline void separate(const float* from, Index count, float* even, float* odd) {
-  in_steps<kLanes>(0, count, [&]<Index kWidth>(Index i) {
+  in_steps<kLanes>(count, [&]<Index kWidth>(Index i) {
     if constexpr (kWidth == 1) {
       even[i] = from[2 * i];
       odd[i] = from[2 * i + 1];
@@ -79,7 +85,7 @@ inline void join(const float* even, const float* odd, float* to, std::integer_se
                 to + kWidth);
 }
 inline void join(const float* even, const float* odd, Index count, float* to) {
-  in_steps<kLanes>(0, count, [&]<Index kWidth>(Index i) {
+  in_steps<kLanes>(count, [&]<Index kWidth>(Index i) {
     if constexpr (kWidth == 1) {
       to[2 * i] = even[i];
       to[2 * i + 1] = odd[i];
@@ -89,13 +95,19 @@ inline void join(const float* even, const float* odd, Index count, float* to) {
   });
 }
 
-// Calls row(y, sheet row) for the plane's rows that exist in the sheets.
+// Calls row(y, place of the row in the sheets) for the plane's rows that exist in them.
 template <class Row>
 [[gnu::always_inline]] inline void for_each_row(Size2D size, const SheetLayout& l, const Row& row) {
   const Index begin = larger(0, -l.origin.h), end = smaller(size.h, l.rows * l.stride.h - l.origin.h);
+  if (begin >= end) return;
+  const Index next_phase = l.stride.w * l.sheet_size;
+  Index u = (begin + l.origin.h) / l.stride.h, phase = begin + l.origin.h - u * l.stride.h;
   for (Index y = begin; y < end; ++y) {
-    const Index padded = y + l.origin.h, u = padded / l.stride.h;
-    row(y, (padded - u * l.stride.h) * l.stride.w * l.sheet_size + u * l.pitch);
+    row(y, phase * next_phase + u * l.pitch);
+    if (++phase == l.stride.h) {
+      phase = 0;
+      ++u;
+    }
   }
 }
 

@@ -177,8 +177,10 @@ struct ForwardGeometry {
 
 }  // namespace
 
+// A pointwise convolution is a matrix product as it is, unless it only scales channels.
 bool grouped_applies(const ConvolutionShape& s) {
-  return s.groups > 1;
+  const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
+  return s.groups > 1 && !(pointwise && s.group_in_channels() >= 4);
 }
 
 void grouped_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
@@ -284,52 +286,52 @@ void grouped_convolve_backward_weights(const ConvolutionShape& s, const float* x
   const auto& kernel = table<Grouped>();
   const ForwardGeometry g(s, kernel.lanes);
   const Index in = s.group_in_channels(), out = s.group_out_channels(), taps = s.kernel.h * s.kernel.w;
-  const Index filters = out * s.filter_size(), count = s.groups * filters;
-  // With few groups the sum over the batch is cut too.
-  const Index parts_wanted = std::clamp<Index>(16 / s.groups, 1, g.blocks.count());
-  const Index blocks_each = ceil_div(g.blocks.count(), parts_wanted);
-  const Index parts = ceil_div(g.blocks.count(), blocks_each);
-  Scratch<double> partials(parts * count);
-
-  const Index groups_each = std::max<Index>(1, grain(s, g.blocks) / blocks_each);
+  const Index filters = out * s.filter_size(), sums_size = filters * kernel.lanes;
+  const Partials parts(g.blocks.count(), s.groups * sums_size * Index{sizeof(float)});
+  // Groups whose sums stay in the cache, over which a block of images is walked in the order of its memory.
+  constexpr Index kSums = (Index{256} << 10) / Index{sizeof(float)};
+  const Index groups_each = std::clamp<Index>(kSums / sums_size, 1, s.groups);
   const Index ranges = ceil_div(s.groups, groups_each);
-  parallel_for(ranges * parts, [&](Index piece) {
-    const Index part = piece / ranges, first_group = piece % ranges * groups_each;
-    const Index first = part * blocks_each, last = std::min(first + blocks_each, g.blocks.count());
-    Sheets input(in * g.input_size), output(g.output_size), sums(filters * kernel.lanes);
-    for (Index group = first_group; group < std::min(first_group + groups_each, s.groups); ++group) {
-      if (group > first_group) sums.clear();
-      bool zeros = group == first_group;
-      for (Index b = first; b < last; ++b) {
-        const RowBlock block = g.blocks[b];
-        if (!zeros && !g.keeps_zeros(block)) {
+  Scratch<float> sums(parts.count * s.groups * sums_size);  // [part][group][weight][lane]
+
+  parallel_for(ranges * parts.count, [&](Index piece) {
+    const Index first_group = piece % ranges * groups_each;
+    const Index last_group = std::min(first_group + groups_each, s.groups);
+    const Index first = piece / ranges * parts.blocks_each;
+    const Index last = std::min(first + parts.blocks_each, g.blocks.count());
+    float* const part = sums.data() + piece / ranges * s.groups * sums_size;
+    std::fill(part + first_group * sums_size, part + last_group * sums_size, 0.0f);
+    Sheets input(in * g.input_size), output(g.output_size);
+    for (Index b = first; b < last; ++b) {
+      const RowBlock block = g.blocks[b];
+      for (Index group = first_group; group < last_group; ++group) {
+        if (!g.keeps_zeros(block)) {
           input.clear();
           output.clear();
         }
-        zeros = false;
         g.load(s, block, group, x, input.data());
         for (Index k = 0; k < out; ++k) {
           for (Index m = 0; m < block.images; ++m)
             kernel.to_sheets(dy + ((block.image + m) * s.out_channels + group * out + k) * s.out_size(),
                              s.out, g.y_layout(block), output.data() + m * g.strip.cell);
           kernel.add_products(g.correlation(s, block, input.data(), output.data()),
-                              sums.data() + k * s.filter_size() * kernel.lanes);
+                              part + group * sums_size + k * s.filter_size() * kernel.lanes);
         }
-      }
-      double* totals = partials.data() + part * count + group * filters;
-      for (Index i = 0; i < filters; ++i) {
-        const float* lanes = sums.data() + i * kernel.lanes;
-        totals[i / taps * taps + g.chains.taps[static_cast<std::size_t>(i % taps)]] =
-            std::accumulate(lanes, lanes + kernel.lanes, 0.0);
       }
     }
   });
 
-  for (Index i = 0; i < count; ++i) {
-    double total = 0;
-    for (Index part = 0; part < parts; ++part) total += partials.data()[part * count + i];
-    dweight[i] = static_cast<float>(total);
-  }
+  const Index count = s.groups * filters;
+  parallel_ranges(count, Index{1} << 12, [&](Index begin, Index end) {
+    for (Index part = 1; part < parts.count; ++part)
+      for (Index i = begin * kernel.lanes; i < end * kernel.lanes; ++i)
+        sums.data()[i] += sums.data()[part * count * kernel.lanes + i];
+    for (Index i = begin; i < end; ++i) {
+      const float* lanes = sums.data() + i * kernel.lanes;
+      dweight[i / taps * taps + g.chains.taps[static_cast<std::size_t>(i % taps)]] =
+          std::accumulate(lanes, lanes + kernel.lanes, 0.0f);
+    }
+  });
 }
 
 }  // namespace strata::kernels
