@@ -50,6 +50,27 @@ inline V load(const T* x) {
   return values;
 }
 
+// A place beside a value of type T, of the same size.
+template <class T>
+using Place = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+// Converts places. GCC has instructions for a change of the size by two; for others it would go element by
+// element.
+template <class To, Index kLanes, class From>
+inline Vector<To, kLanes> convert(From places) {
+  constexpr Index kBytes = static_cast<Index>(sizeof(From)) / kLanes,
+                  kWanted = static_cast<Index>(sizeof(To));
+  if constexpr (kBytes > 2 * kWanted) {
+    using Half = std::conditional_t<kBytes == 8, std::uint32_t, std::uint16_t>;
+    return convert<To, kLanes>(__builtin_convertvector(places, Vector<Half, kLanes>));
+  } else if constexpr (2 * kBytes < kWanted) {
+    using Double = std::conditional_t<kBytes == 1, std::uint16_t, std::uint32_t>;
+    return convert<To, kLanes>(__builtin_convertvector(places, Vector<Double, kLanes>));
+  } else {
+    return __builtin_convertvector(places, Vector<To, kLanes>);
+  }
+}
+
 // x[kFirst], x[kFirst + 2], … with kFirst 0 or 1; reads 2 kLanes values from x on and no more.
 template <class V, int kFirst, class T, int... kLane>
 inline V load_every_other(const T* x, std::integer_sequence<int, kLane...>) {
@@ -57,18 +78,24 @@ inline V load_every_other(const T* x, std::integer_sequence<int, kLane...>) {
   return __builtin_shufflevector(load<V>(x), load<V>(x + kLanes), (2 * kLane + kFirst)...);
 }
 
+constexpr Index kAnyStride = 0;
+
 // kLanes results in a row, from (oy, ox) on, whose windows have no padding to the left or right.
 template <Index kStride, Index kLanes, class T, class Position>
 inline void pool_lanes(const T* x, Index oy, Index ox, const PoolGeometry& g, T* y, Position* positions) {
   using Values = Vector<T, kLanes>;
-  using Places = Vector<std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>, kLanes>;
+  using Places = Vector<Place<T>, kLanes>;
   const Index top = oy * g.sh - g.ph;
   const Index row_begin = larger(0, -top), row_end = smaller(g.kh, g.h - top);
-  x += top * g.w + ox * kStride - g.pw;
+  x += top * g.w + ox * g.sw - g.pw;
   const auto tap = [&](Index row, Index column) {
     const T* const from = x + row * g.w + column;
     if constexpr (kStride == 1) {
       return load<Values>(from);
+    } else if constexpr (kStride == kAnyStride) {
+      T values[kLanes];
+      for (Index lane = 0; lane < kLanes; ++lane) values[lane] = from[lane * g.sw];
+      return load<Values>(values);
     } else {
       constexpr std::make_integer_sequence<int, int{kLanes}> lanes;
       return column == 0 ? load_every_other<Values, 0>(from, lanes)
@@ -85,7 +112,7 @@ inline void pool_lanes(const T* x, Index oy, Index ox, const PoolGeometry& g, T*
       where = wins ? Places{} + static_cast<std::int32_t>(row * g.kw + column) : where;
     }
   std::memcpy(y + ox, &best, sizeof(best));
-  const auto narrow = __builtin_convertvector(where, Vector<Position, kLanes>);
+  const auto narrow = convert<Position, kLanes>(where);
   std::memcpy(positions + ox, &narrow, sizeof(narrow));
 }
 
@@ -123,8 +150,12 @@ void forward(const T* x, T* y, Position* positions, Index planes, const PoolGeom
     for (Index oy = 0; oy < g.out_h; ++oy, y += g.out_w, positions += g.out_w) {
       Index ox = 0;
       for (; ox < left; ++ox) pool_one(x, oy, ox, g, y[ox], positions[ox]);
-      if (g.sw == 1) ox = pool_row<1, kVectorBytes>(x, oy, ox, right, g, y, positions);
-      if (g.sw == 2 && g.kw > 1) ox = pool_row<2, kVectorBytes>(x, oy, ox, right, g, y, positions);
+      if (g.sw == 1)
+        ox = pool_row<1, kVectorBytes>(x, oy, ox, right, g, y, positions);
+      else if (g.sw == 2 && g.kw > 1)
+        ox = pool_row<2, kVectorBytes>(x, oy, ox, right, g, y, positions);
+      else
+        ox = pool_row<kAnyStride, kVectorBytes>(x, oy, ox, right, g, y, positions);
       for (; ox < g.out_w; ++ox) pool_one(x, oy, ox, g, y[ox], positions[ox]);
     }
 }
@@ -145,9 +176,8 @@ template <Index kLanes, class T, class Position>
 inline void spread_lanes(const T* dy, const Position* positions, std::int32_t place, std::int32_t next_place,
                          T* dx) {
   using Values = Vector<T, kLanes>;
-  using Places = Vector<std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>, kLanes>;
   const auto values = load<Values>(dy);
-  const auto places = __builtin_convertvector(load<Vector<Position, kLanes>>(positions), Places);
+  const auto places = convert<Place<T>, kLanes>(load<Vector<Position, kLanes>>(positions));
   store_alternating(places == place ? values : Values{}, places == next_place ? values : Values{}, dx,
                     std::make_integer_sequence<int, int{kLanes}>());
 }
