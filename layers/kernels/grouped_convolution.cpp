@@ -7,16 +7,12 @@
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/grouped.hpp"
 #include "strata/layers/kernels/row_blocks.hpp"
+#include "strata/layers/kernels/taps.hpp"
 
 namespace strata::kernels {
 namespace {
 
 constexpr Index kSlack = SheetCorrelation::kRowBlock - 1;  // rows that may be touched beyond the last
-
-// How many rows and columns of a sheet the taps of a window span, less one.
-Size2D reach(const ConvolutionShape& s) {
-  return {(s.kernel.h - 1) * s.dilation.h / s.stride.h, (s.kernel.w - 1) * s.dilation.w / s.stride.w};
-}
 
 // The sheets of some rows of several images. The images lie side by side, so that narrow ones fill vectors.
 struct Strip {
@@ -49,25 +45,6 @@ Index grain(const ConvolutionShape& s, const RowBlocks& blocks) {
   const Index work =
       blocks.max_images() * blocks.max_rows() * s.out.w * s.group_out_channels() * s.filter_size();
   return std::max<Index>(1, kMultiplyAdds / std::max<Index>(1, work));
-}
-
-// A tap of the window along one axis, and the row or column of the sheet where it is.
-struct AxisTap {
-  Index tap;
-  Index place;
-};
-
-// Those that fall into a sheet, in the order of their places. For backward-data they are mirrored.
-std::vector<AxisTap> axis_taps(Index kernel, Index dilation, Index stride, Index sheet) {
-  std::vector<AxisTap> taps;
-  for (Index t = 0; t < kernel; ++t)
-    if (t * dilation % stride == sheet) taps.push_back({t, t * dilation / stride});
-  return taps;
-}
-std::vector<AxisTap> mirrored(const std::vector<AxisTap>& taps, Index reach) {
-  std::vector<AxisTap> result;
-  for (auto tap = taps.rbegin(); tap != taps.rend(); ++tap) result.push_back({tap->tap, reach - tap->place});
-  return result;
 }
 
 struct Chains {
