@@ -7,6 +7,7 @@
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
+#include "strata/layers/kernels/grouped_convolution.hpp"
 #include "strata/layers/kernels/rectifier.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
@@ -22,11 +23,16 @@ template <class T>
 bool use_direct(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && direct_applies(shape);
 }
+template <class T>
+bool use_grouped(const ConvolutionShape& shape) {
+  return std::is_same_v<T, float> && grouped_applies(shape);
+}
 
 template <class T>
 ConvolutionAlgorithm choose(const ConvolutionShape& shape) {
   if (use_winograd<T>(shape)) return ConvolutionAlgorithm::winograd;
-  return use_direct<T>(shape) ? ConvolutionAlgorithm::direct : ConvolutionAlgorithm::gemm;
+  if (use_direct<T>(shape)) return ConvolutionAlgorithm::direct;
+  return use_grouped<T>(shape) ? ConvolutionAlgorithm::grouped : ConvolutionAlgorithm::gemm;
 }
 
 template <class T>
@@ -45,6 +51,8 @@ std::string convolution_algorithm(const ConvolutionShape& shape) {
       return "winograd 4x4";
     case ConvolutionAlgorithm::direct:
       return "direct";
+    case ConvolutionAlgorithm::grouped:
+      return "grouped";
     case ConvolutionAlgorithm::gemm:
       break;
   }
@@ -70,8 +78,9 @@ void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const T* x, 
   if constexpr (std::is_same_v<T, float>) {
     if (algorithm_ == ConvolutionAlgorithm::winograd) return winograd_convolve(shape, x, packed_.data(), bias, y);
     if (algorithm_ == ConvolutionAlgorithm::direct) return direct_convolve(shape, x, packed_.data(), bias, y);
+    if (algorithm_ == ConvolutionAlgorithm::grouped) grouped_convolve(shape, x, weight_, bias, y);
   }
-  gemm_convolve(shape, x, weight_, bias, y);
+  if (algorithm_ == ConvolutionAlgorithm::gemm) gemm_convolve(shape, x, weight_, bias, y);
   if (shape.rectify) rectify(y, shape.batch * shape.out_channels * shape.out_size());
 }
 
@@ -87,6 +96,7 @@ void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T*
     if (use_winograd<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
     if (direct_applies_backward_data(shape))
       return direct_convolve_backward_data(shape, dy, weight, bias, dx);
+    if (use_grouped<T>(shape)) return grouped_convolve_backward_data(shape, dy, weight, bias, dx);
   }
   gemm_convolve_backward_data(shape, dy, weight, bias, dx);
 }
@@ -96,6 +106,7 @@ void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const 
   if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve_backward_weights(shape, x, dy, dweight);
     if (use_direct<T>(shape)) return direct_convolve_backward_weights(shape, x, dy, dweight);
+    if (use_grouped<T>(shape)) return grouped_convolve_backward_weights(shape, x, dy, dweight);
   }
   gemm_convolve_backward_weights(shape, x, dy, dweight);
 }

@@ -1,9 +1,12 @@
 #include "strata/layers/kernels/direct_convolution.hpp"
 
+#include <vector>
+
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct.hpp"
 #include "strata/layers/kernels/row_blocks.hpp"
+#include "strata/layers/kernels/taps.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -24,7 +27,7 @@ struct Correlation {
   Size2D kernel;
   Size2D stride;
   Size2D padding;
-  Index dilation_h;
+  Size2D dilation;
 
   // Output rows whose pixels, and those of the input that they see, fit the L2 cache and are worth a piece.
   RowBlocks blocks(Index columns) const {
@@ -37,9 +40,11 @@ struct Correlation {
     return {batch, y.size.h,
             in_cache >= y.size.h ? std::max(worth_it, y.size.h) : std::max<Index>(in_cache, 1)};
   }
-  Index input_rows(Index rows) const { return (rows - 1) * stride.h + (kernel.h - 1) * dilation_h + 1; }
+  Index input_rows(Index rows) const { return (rows - 1) * stride.h + (kernel.h - 1) * dilation.h + 1; }
   // Right of the image as many zeros as the last window needs.
-  Index input_columns() const { return std::max((y.size.w - 1) * stride.w + kernel.w, x.size.w + padding.w); }
+  Index input_columns() const {
+    return std::max((y.size.w - 1) * stride.w + (kernel.w - 1) * dilation.w + 1, x.size.w + padding.w);
+  }
   // Fills the pixels that a block of an image's output rows sees.
   void load(const PixelLayout& layout, const RowBlock& block, Index image, const PixelScratch& pixels) const {
     const Index top = block.first_row * stride.h - padding.h;
@@ -65,6 +70,50 @@ void pack_filters(const FilterMatrix& matrix, Size2D kernel, Index inputs, Index
   });
 }
 
+// c[m] = sum over the taps of a window of pixel m + tap, times the taps' filters.
+struct WindowProduct {
+  Pixels first;      // what the first tap of the first result sees
+  Index pixel_step;  // from result to result
+  Size2D taps;
+  Size2D tap_step;
+  const float* filters;
+  Index results;
+  Index columns;
+  float* c;
+  Index c_row;
+};
+
+// A row of taps that lie side by side is one sum; others are added tap by tap.
+void multiply(const Direct& kernel, const WindowProduct& p) {
+  const Index channels = p.first.channels, tap = channels * p.columns,
+              row = p.tap_step.h * p.first.row_stride;
+  Product product{.rows = p.results,
+                  .columns = p.columns,
+                  .outer = p.taps.h,
+                  .inner = p.taps.w * channels,
+                  .a = p.first.data,
+                  .a_row = p.pixel_step * channels,
+                  .a_outer = row,
+                  .a_inner = 1,
+                  .b = p.filters,
+                  .b_outer = p.taps.w * tap,
+                  .b_inner = p.columns,
+                  .c = p.c,
+                  .c_row = p.c_row,
+                  .accumulate = false};
+  if (p.taps.w == 1 || p.tap_step.w == 1) return kernel.multiply(product);
+  product.outer = p.taps.w;
+  product.inner = channels;
+  product.a_outer = p.tap_step.w * channels;
+  product.b_outer = tap;
+  for (Index i = 0; i < p.taps.h; ++i) {
+    product.a = p.first.data + i * row;
+    product.b = p.filters + i * p.taps.w * tap;
+    product.accumulate = i > 0;
+    kernel.multiply(product);
+  }
+}
+
 void correlate(const Correlation& s, const FilterMatrix& matrix, const float* filters, const float* bias,
                bool rectify) {
   const auto& layout = table<PixelLayout>();
@@ -78,20 +127,15 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
     for (Index n = block.image; n < block.image + block.images; ++n) {
       s.load(layout, block, n, input);
       for (Index row = 0; row < block.rows; ++row)
-        kernel.multiply({.rows = s.y.size.w,
-                         .columns = matrix.columns,
-                         .outer = s.kernel.h,
-                         .inner = matrix.window_row,
-                         .a = input.at(row * s.stride.h, 0).data,
-                         .a_row = s.stride.w * s.x.channels,
-                         .a_outer = s.dilation_h * input.view().row_stride,
-                         .a_inner = 1,
-                         .b = filters,
-                         .b_outer = matrix.window_row * matrix.columns,
-                         .b_inner = matrix.columns,
-                         .c = output.at(row, 0).data,
-                         .c_row = matrix.columns,
-                         .accumulate = false});
+        multiply(kernel, {.first = input.at(row * s.stride.h, 0),
+                          .pixel_step = s.stride.w,
+                          .taps = s.kernel,
+                          .tap_step = s.dilation,
+                          .filters = filters,
+                          .results = s.y.size.w,
+                          .columns = matrix.columns,
+                          .c = output.at(row, 0).data,
+                          .c_row = matrix.columns});
       layout.from_pixels(output.view(), bias, rectify, s.y.at(n, block.first_row), s.y.plane(), s.y.channels,
                          block.rows, s.y.size.w);
     }
@@ -111,13 +155,12 @@ bool fills_vectors(Index channels) {
 
 bool direct_applies(const ConvolutionShape& s) {
   const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
-  return s.groups == 1 && s.dilation.w == 1 && !pointwise && fills_vectors(s.out_channels);
+  return s.groups == 1 && !pointwise && fills_vectors(s.out_channels);
 }
 
 bool direct_applies_backward_data(const ConvolutionShape& s) {
-  return s.groups == 1 && s.dilation.w == 1 && s.kernel != Size2D(1) && s.stride == Size2D(1) &&
-         s.padding.h <= (s.kernel.h - 1) * s.dilation.h && s.padding.w <= s.kernel.w - 1 &&
-         fills_vectors(s.in_channels);
+  return s.groups == 1 && s.kernel != Size2D(1) && s.padding.h <= (s.kernel.h - 1) * s.dilation.h &&
+         s.padding.w <= (s.kernel.w - 1) * s.dilation.w && fills_vectors(s.in_channels);
 }
 
 Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
@@ -139,26 +182,107 @@ void direct_convolve(const ConvolutionShape& s, const float* x, const float* fil
              s.kernel,
              s.stride,
              s.padding,
-             s.dilation.h},
+             s.dilation},
             filter_matrix(s.kernel.w, s.in_channels, s.out_channels), filters, bias, s.rectify);
 }
 
-// dx is the correlation of dy with the filters turned by 180 degrees, input and output channels swapped.
+namespace {
+
+// The pixels of dx whose padded row and column leave given rests when divided by the stride see the same
+// taps: they are a correlation of dy, of stride 1, with these alone. (With stride 1 that is all of them.)
+struct Phase {
+  Size2D rest;
+  std::vector<AxisTap> rows;
+  std::vector<AxisTap> columns;
+  Index filters;  // where those of the phase start
+
+  Size2D taps() const { return {static_cast<Index>(rows.size()), static_cast<Index>(columns.size())}; }
+  bool empty() const { return rows.empty() || columns.empty(); }
+};
+
+Index step(const std::vector<AxisTap>& taps) {
+  return taps.size() < 2 ? 1 : taps[1].place - taps[0].place;
+}
+
+}  // namespace
+
 void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
                                    const float* bias, float* dx) {
-  const FilterMatrix matrix = filter_matrix(s.kernel.w, s.out_channels, s.in_channels);
-  Scratch<float> filters(matrix.size(s.kernel.h));
-  pack_filters(
-      matrix, s.kernel, s.out_channels, s.in_channels,
-      [&](Index c, Index k, Index i, Index j) {
-        const Index row = s.kernel.h - 1 - i, column = s.kernel.w - 1 - j;
-        return weight[((k * s.in_channels + c) * s.kernel.h + row) * s.kernel.w + column];
-      },
-      filters.data());
-  const Size2D padding((s.kernel.h - 1) * s.dilation.h - s.padding.h, s.kernel.w - 1 - s.padding.w);
-  correlate(
-      {s.batch, {dy, s.out_channels, s.out}, {dx, s.in_channels, s.in}, s.kernel, 1, padding, s.dilation.h},
-      matrix, filters.data(), bias, /*rectify=*/false);
+  const auto& layout = table<PixelLayout>();
+  const auto& kernel = table<Direct>();
+  const Index columns = round_up(s.in_channels, layout.lanes), tap = s.out_channels * columns;
+  Scratch<float> filters(s.kernel.h * s.kernel.w * tap);
+  const Size2D reached = reach(s);
+  std::vector<Phase> phases;
+  bool all_written = true;
+  Index next = 0;
+  for (Index a = 0; a < s.stride.h; ++a)
+    for (Index b = 0; b < s.stride.w; ++b) {
+      const Phase phase{{a, b},
+                        mirrored(axis_taps(s.kernel.h, s.dilation.h, s.stride.h, a), reached.h),
+                        mirrored(axis_taps(s.kernel.w, s.dilation.w, s.stride.w, b), reached.w),
+                        next};
+      all_written = all_written && !phase.empty();
+      if (phase.empty()) continue;
+      pack_filters(
+          {phase.taps().w * s.out_channels, columns}, phase.taps(), s.out_channels, s.in_channels,
+          [&](Index c, Index k, Index i, Index j) {
+            const Index row = phase.rows[static_cast<std::size_t>(i)].tap;
+            const Index column = phase.columns[static_cast<std::size_t>(j)].tap;
+            return weight[((k * s.in_channels + c) * s.kernel.h + row) * s.kernel.w + column];
+          },
+          filters.data() + next);
+      next += phase.taps().h * phase.taps().w * tap;
+      phases.push_back(phase);
+    }
+
+  // Results are counted in strides: (u, v) stands for the pixels of all phases at (u, v) * stride - padding.
+  const Size2D first(s.padding.h / s.stride.h, s.padding.w / s.stride.w);
+  const Size2D strides((s.padding.h + s.in.h - 1) / s.stride.h - first.h + 1,
+                       (s.padding.w + s.in.w - 1) / s.stride.w - first.w + 1);
+  const Planes<const float> gradient{dy, s.out_channels, s.out};
+  const Planes<float> result{dx, s.in_channels, s.in};
+  const Index left = reached.w - first.w, width = std::max(strides.w + reached.w, left + s.out.w);
+  const Correlation as_one{s.batch, gradient, {nullptr, columns, strides}, s.kernel, 1, {0, left}, 1};
+  const RowBlocks blocks = as_one.blocks(s.stride.h * s.stride.w * columns);
+
+  parallel_for(blocks.count(), [&](Index piece) {
+    const RowBlock block = blocks[piece];
+    PixelScratch input(block.rows + reached.h, width, s.out_channels);
+    PixelScratch output(block.rows * s.stride.h, s.in.w, columns);
+    input.clear();
+    if (!all_written) output.clear();
+    const Index first_u = first.h + block.first_row, top = first_u - reached.h;
+    const Index y_begin = std::max<Index>(0, first_u * s.stride.h - s.padding.h);
+    const Index y_end = std::min(s.in.h, (first_u + block.rows) * s.stride.h - s.padding.h);
+    const RowRange seen(top, block.rows + reached.h, s.out.h);
+    for (Index n = block.image; n < block.image + block.images; ++n) {
+      if (seen.count() > 0)
+        layout.to_pixels(gradient.at(n, seen.begin), gradient.plane(), s.out_channels, seen.count(), s.out.w,
+                         input.at(seen.begin - top, left));
+      for (const Phase& phase : phases) {
+        const Index v = ceil_div(std::max<Index>(0, s.padding.w - phase.rest.w), s.stride.w);
+        const Index x = v * s.stride.w + phase.rest.w - s.padding.w;
+        if (x >= s.in.w) continue;
+        for (Index row = 0; row < block.rows; ++row) {
+          const Index y = (first_u + row) * s.stride.h + phase.rest.h - s.padding.h;
+          if (y < y_begin || y >= y_end) continue;
+          multiply(kernel,
+                   {.first = input.at(row + phase.rows[0].place, v - first.w + phase.columns[0].place),
+                    .pixel_step = 1,
+                    .taps = phase.taps(),
+                    .tap_step = {step(phase.rows), step(phase.columns)},
+                    .filters = filters.data() + phase.filters,
+                    .results = ceil_div(s.in.w - x, s.stride.w),
+                    .columns = columns,
+                    .c = output.at(y - y_begin, x).data,
+                    .c_row = s.stride.w * columns});
+        }
+      }
+      layout.from_pixels(output.view(), bias, /*rectify=*/false, result.at(n, y_begin), result.plane(), s.in_channels,
+                         y_end - y_begin, s.in.w);
+    }
+  });
 }
 
 void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
@@ -168,8 +292,8 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
   const FilterMatrix matrix = filter_matrix(s.kernel.w, s.in_channels, s.out_channels);
   const Planes<const float> gradient{dy, s.out_channels, s.out};
   const Correlation c{
-      s.batch,     {x, s.in_channels, s.in}, {nullptr, s.out_channels, s.out}, s.kernel, s.stride, s.padding,
-      s.dilation.h};
+      s.batch,   {x, s.in_channels, s.in}, {nullptr, s.out_channels, s.out}, s.kernel, s.stride, s.padding,
+      s.dilation};
   const RowBlocks blocks = c.blocks(matrix.columns);
   const Index size = matrix.size(s.kernel.h);
   const Partials partials(blocks.count(), size * Index{sizeof(float)});
@@ -189,21 +313,25 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
         c.load(layout, block, n, input);
         layout.to_pixels(gradient.at(n, block.first_row), gradient.plane(), s.out_channels, block.rows,
                          s.out.w, output.view());
+        // A row of taps that lie side by side is one product.
+        const bool side_by_side = s.dilation.w == 1;
+        const Index rows = side_by_side ? matrix.window_row : s.in_channels;
         for (Index i = 0; i < s.kernel.h; ++i)
-          kernel.multiply({.rows = matrix.window_row,
-                           .columns = matrix.columns,
-                           .outer = block.rows,
-                           .inner = s.out.w,
-                           .a = input.at(i * s.dilation.h, 0).data,
-                           .a_row = 1,
-                           .a_outer = s.stride.h * input.view().row_stride,
-                           .a_inner = s.stride.w * s.in_channels,
-                           .b = output.view().data,
-                           .b_outer = output.view().row_stride,
-                           .b_inner = matrix.columns,
-                           .c = sum + i * matrix.window_row * matrix.columns,
-                           .c_row = matrix.columns,
-                           .accumulate = accumulate});
+          for (Index j = 0; j < (side_by_side ? 1 : s.kernel.w); ++j)
+            kernel.multiply({.rows = rows,
+                             .columns = matrix.columns,
+                             .outer = block.rows,
+                             .inner = s.out.w,
+                             .a = input.at(i * s.dilation.h, j * s.dilation.w).data,
+                             .a_row = 1,
+                             .a_outer = s.stride.h * input.view().row_stride,
+                             .a_inner = s.stride.w * s.in_channels,
+                             .b = output.view().data,
+                             .b_outer = output.view().row_stride,
+                             .b_inner = matrix.columns,
+                             .c = sum + (i * s.kernel.w + j) * s.in_channels * matrix.columns,
+                             .c_row = matrix.columns,
+                             .accumulate = accumulate});
       }
     }
   });

@@ -17,14 +17,15 @@ struct Problem {
 inline Problem make_problem(const ConvCase& c, Random& random) {
   const Shape y =
       make_layer<false, float>(c).output_shape(shape4(c.batch, c.in_channels, c.size.h, c.size.w));
-  Problem p{.shape = {c.batch, c.in_channels, c.size, c.out_channels,
-                      Size2D(static_cast<Index>(y[2]), static_cast<Index>(y[3])), c.kernel, c.stride,
-                      c.padding, c.dilation, 1, true},
-            .x = random.normal<float>(shape4(c.batch, c.in_channels, c.size.h, c.size.w)),
-            .w = random.normal<float>(shape4(c.out_channels, c.in_channels, c.kernel.h, c.kernel.w)),
-            .bias = random.normal<float>({static_cast<std::size_t>(c.out_channels)}),
-            .dy = random.normal<float>(y),
-            .expected = {}};
+  Problem p{
+      .shape = {c.batch, c.in_channels, c.size, c.out_channels,
+                Size2D(static_cast<Index>(y[2]), static_cast<Index>(y[3])), c.kernel, c.stride, c.padding,
+                c.dilation, c.groups, true},
+      .x = random.normal<float>(shape4(c.batch, c.in_channels, c.size.h, c.size.w)),
+      .w = random.normal<float>(shape4(c.out_channels, c.in_channels / c.groups, c.kernel.h, c.kernel.w)),
+      .bias = random.normal<float>({static_cast<std::size_t>(c.out_channels)}),
+      .dy = random.normal<float>(y),
+      .expected = {}};
   p.expected = reference_conv<false>(c, p.x, p.w, &p.bias, p.dy);
   return p;
 }
@@ -35,6 +36,13 @@ struct Algorithm {
   void (*backward_data)(const kernels::ConvolutionShape&, const float*, const float*, const float*, float*);
   void (*backward_weights)(const kernels::ConvolutionShape&, const float*, const float*, float*);
 };
+
+/// The forward pass of an algorithm that packs its filters first.
+template <auto kPack, auto kConvolve>
+void packed_first(const kernels::ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
+                  float* y) {
+  kConvolve(shape, x, kPack(shape, weight).data(), bias, y);
+}
 
 // All three passes; backward-data of a strided convolution is left out where the algorithm has none.
 inline ConvOutputs<float> run(const Algorithm& algorithm, const Problem& p, bool backward_data = true) {

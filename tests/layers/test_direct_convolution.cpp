@@ -8,17 +8,17 @@ namespace {
 
 using namespace strata::testing;
 
-constexpr Algorithm kDirect{kernels::direct_convolve, kernels::direct_convolve_backward_data,
+constexpr Algorithm kDirect{packed_first<kernels::direct_filters, kernels::direct_convolve>,
+                            kernels::direct_convolve_backward_data,
                             kernels::direct_convolve_backward_weights};
 
 bool has_backward_data(const ConvCase& c) {
-  return c.stride == Size2D(1) && c.padding.h <= (c.kernel.h - 1) * c.dilation.h &&
-         c.padding.w <= c.kernel.w - 1;
+  return c.padding.h <= (c.kernel.h - 1) * c.dilation.h && c.padding.w <= (c.kernel.w - 1) * c.dilation.w;
 }
 
 TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
   int with_backward_data = 0;
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
     Random random(seed);
     const auto pick = [&](std::uint64_t low, std::uint64_t high) {
       return static_cast<Index>(low + random.below(high - low + 1));
@@ -31,9 +31,9 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
                .kernel = {pick(1, 6), pick(1, 6)},
                .stride = {pick(1, largest_stride), pick(1, largest_stride)},
                .padding = {pick(0, 3), pick(0, 3)},
-               .dilation = {pick(1, 2), 1}};
+               .dilation = {pick(1, 3), seed % 4 < 2 ? 1 : pick(1, 3)}};
     c.size.h = std::max(c.size.h, c.dilation.h * (c.kernel.h - 1) + 1 - 2 * c.padding.h);
-    c.size.w = std::max(c.size.w, c.kernel.w - 2 * c.padding.w);
+    c.size.w = std::max(c.size.w, c.dilation.w * (c.kernel.w - 1) + 1 - 2 * c.padding.w);
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
     with_backward_data += has_backward_data(c);
@@ -41,7 +41,7 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
       expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected, 1e-5, has_backward_data(c));
     });
   }
-  EXPECT_GT(with_backward_data, 80);
+  EXPECT_GT(with_backward_data, 300);
 }
 
 // Images that are cut into several blocks, and blocks of several images.
@@ -55,6 +55,21 @@ TEST(DirectConvolution, EqualsThePlainLoopsForLargerShapes) {
        .kernel = 7,
        .stride = 2,
        .padding = 3},
+      {.batch = 3,
+       .in_channels = 24,
+       .out_channels = 20,
+       .size = {61, 90},
+       .kernel = 4,
+       .stride = {2, 3},
+       .padding = 1},
+      {.batch = 2,
+       .in_channels = 16,
+       .out_channels = 20,
+       .size = {70, 64},
+       .kernel = 3,
+       .stride = 2,
+       .padding = {2, 4},
+       .dilation = {1, 2}},
       {.batch = 70, .in_channels = 5, .out_channels = 32, .size = 6, .kernel = 3, .padding = 1},
       {.batch = 1,
        .in_channels = 16,

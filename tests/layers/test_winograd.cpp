@@ -9,7 +9,8 @@ namespace {
 
 using namespace strata::testing;
 
-constexpr Algorithm kWinograd{kernels::winograd_convolve, kernels::winograd_convolve_backward_data,
+constexpr Algorithm kWinograd{packed_first<kernels::winograd_filters, kernels::winograd_convolve>,
+                              kernels::winograd_convolve_backward_data,
                               kernels::winograd_convolve_backward_weights};
 
 // Tiny images, sizes that are not multiples of 4, odd channel counts, every padding from 0 to 2.
@@ -64,8 +65,8 @@ TEST(Winograd, IsAccurate) {
     EXPECT_LE(dx, 9e-7);
     EXPECT_LE(dw, 9e-7);
   });
-  const auto plain = run({kernels::direct_convolve, kernels::direct_convolve_backward_data,
-                          kernels::direct_convolve_backward_weights},
+  const auto plain = run({packed_first<kernels::direct_filters, kernels::direct_convolve>,
+                          kernels::direct_convolve_backward_data, kernels::direct_convolve_backward_weights},
                          problem);
   EXPECT_LE(l2_error(plain.y, problem.expected.y), 5e-7);
   EXPECT_LE(l2_error(plain.dx, problem.expected.dx), 5e-7);
