@@ -1,4 +1,5 @@
 // The promise that runs can be compared: neither the number of threads nor what ran before changes a bit.
+#include <algorithm>
 #include <thread>
 #include <vector>
 
@@ -59,7 +60,7 @@ void expect_same_bits(const MakeNet& make_net) {
   const Threads threads;
   threads.set(1);
   const Result one = train(make_net());
-  EXPECT_NE(one.losses.back(), one.losses.front());
+  EXPECT_LT(*std::min_element(one.losses.begin(), one.losses.end()), one.losses.front());
   for (const int count : {1, 2, 3, 5, 8}) {
     threads.set(count);
     EXPECT_TRUE(train(make_net()) == one) << "with " << count << " threads";
