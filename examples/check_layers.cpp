@@ -7,6 +7,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "support/program.hpp"
+
 namespace st = strata;
 using Tensors = std::vector<st::Tensor<double>>;
 
@@ -146,20 +148,12 @@ int main(int argc, char** argv) {
   app.add_option("--tolerance", check.tolerance, "The largest relative error to pass")->capture_default_str();
   app.add_option("--seed", seed, "Of inputs, parameters and running averages")->capture_default_str();
   app.add_flag("--verbose", verbose, "Also print each check: one row a tensor, with the worst element");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  try {
+  return st::support::run(app, argc, argv, [&] {
     check.seed = seed;
     check_all();
-  } catch (const st::Error& error) {
-    std::cerr << error.what() << '\n';
-    return 1;
-  }
-  using enum st::Align;
-  std::cout << st::table(rows, {left, left, left, right, right, left})
-            << (all_passed ? "all gradients are right\n" : "some gradients are WRONG\n");
-  return all_passed ? 0 : 1;
+    using enum st::Align;
+    std::cout << st::table(rows, {left, left, left, right, right, left})
+              << (all_passed ? "all gradients are right\n" : "some gradients are WRONG\n");
+    return all_passed ? 0 : 1;
+  });
 }

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "models/blocks.hpp"
+#include "support/program.hpp"
 
 namespace st = strata;
 using st::models::Norm;
@@ -28,17 +29,7 @@ st::Sequential<float> deep_net(Norm norm) {
   return net;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app{"Trains one deep network with batch, instance and no normalization, and compares."};
-  st::Index samples = 4000, epochs = 5;
-  app.add_option("--samples", samples, "training images")
-      ->check(CLI::Range(100, 100000))
-      ->capture_default_str();
-  app.add_option("--epochs", epochs)->check(CLI::PositiveNumber)->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
-
+int compare(st::Index samples, st::Index epochs) {
   const auto train_set = st::synthetic(samples, 1);
   const auto test_set = st::synthetic(1000, 2);
   const st::Standardization standardization = st::standardization_of(*train_set);
@@ -58,4 +49,17 @@ int main(int argc, char** argv) {
     fmt::print("{:<12}{:>12.4f}{:>20.4f}{:>16.4f}\n", name, history.epochs.back().train_loss,
                history.epochs.back().train_accuracy, test.accuracy);
   }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains one deep network with batch, instance and no normalization, and compares."};
+  st::Index samples = 4000, epochs = 5;
+  app.add_option("--samples", samples, "training images")
+      ->check(CLI::Range(100, 100000))
+      ->capture_default_str();
+  app.add_option("--epochs", epochs)->check(CLI::PositiveNumber)->capture_default_str();
+  return st::support::run(app, argc, argv, [&] { return compare(samples, epochs); });
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "models/cifar.hpp"
+#include "support/program.hpp"
 #include "support/progress.hpp"
 #include "support/stop_signal.hpp"
 #include "support/training_options.hpp"
@@ -111,18 +112,5 @@ int train(const support::TrainingOptions& o) {
 int main(int argc, char** argv) {
   support::TrainingOptions options;
   const auto command_line = support::make_command_line(options);
-  try {
-    command_line->parse(argc, argv);
-    return train(options);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return command_line->exit(error);  // --help
-    fmt::print(stderr, "train_cifar: {} (--help tells more)\n", error.what());
-    return 2;
-  } catch (const st::NotFiniteError& error) {
-    fmt::print(stderr, "train_cifar: {}\n", error.what());
-    return 1;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "train_cifar: {}\n", error.what());
-    return 2;
-  }
+  return support::run(*command_line, argc, argv, [&] { return train(options); });
 }

@@ -16,8 +16,31 @@
 
 #include "strata/framework/error.hpp"
 
+#if defined(STRATA_THREAD_SANITIZED)
+extern "C" void __tsan_acquire(void* address);
+extern "C" void __tsan_release(void* address);
+#endif
+
 namespace strata {
 namespace {
+
+// Debian's oneTBB is not built for the thread sanitizer, which therefore takes the handing over of every task
+// for a race. So this file, with all that is inlined of oneTBB, is compiled without the sanitizer, and tells
+// it what comes after what: pieces after their start, the return after all pieces. Bodies and all that they
+// call are checked.
+struct HandOver {
+#if defined(STRATA_THREAD_SANITIZED)
+  void give() {
+    __tsan_release(this);
+  }
+  void take() {
+    __tsan_acquire(this);
+  }
+#else
+  void give() {}
+  void take() {}
+#endif
+};
 
 // The processors that this process may use, two threads of one core counted once where the system tells.
 // (oneTBB would ask hwloc, which writes to stderr where there is no /sys.)
@@ -93,14 +116,22 @@ void run_pieces(Index pieces, void (*body)(const void*, Index), const void* cont
     for (Index piece = 0; piece < pieces; ++piece) body(context, piece);
     return;
   }
-  arena->execute([&] {
-    tbb::parallel_for(
-        tbb::blocked_range<Index>(0, pieces, 1),
-        [&](const tbb::blocked_range<Index>& range) {
-          for (Index piece = range.begin(); piece < range.end(); ++piece) body(context, piece);
-        },
-        tbb::simple_partitioner{});
-  });
+  HandOver start, end;
+  const auto run = [&](const tbb::blocked_range<Index>& range) {
+    start.take();
+    struct Give {
+      HandOver& to;
+      ~Give() { to.give(); }
+    } const when_done{end};
+    for (Index piece = range.begin(); piece < range.end(); ++piece) body(context, piece);
+  };
+  struct Take {
+    HandOver& from;
+    ~Take() { from.take(); }
+  } const at_return{end};
+  start.give();
+  arena->execute(
+      [&] { tbb::parallel_for(tbb::blocked_range<Index>(0, pieces, 1), run, tbb::simple_partitioner{}); });
 }
 
 }  // namespace detail

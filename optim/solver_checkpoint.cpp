@@ -1,6 +1,6 @@
 // What a checkpoint holds. Tensors: "model.…", every parameter and buffer; "best.…", the same of the best
 // epoch; "optimizer.…"; "history.step_losses" and "history.epochs", a row each. Notes: where training stands,
-// what the schedule remembers, and the options of the run.
+// what the schedule remembers, the options of the run, and a checksum of all that.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -8,6 +8,7 @@
 #include "strata/framework/blas.hpp"
 #include "strata/framework/error.hpp"
 #include "strata/framework/instruction_set.hpp"
+#include "strata/framework/io/checksum.hpp"
 #include "strata/framework/io/quote.hpp"
 #include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
@@ -64,7 +65,17 @@ std::vector<StateEntry> state_of(Optimizer<T>& optimizer) {
 std::vector<std::pair<std::string, std::string>> environment() {
   return {{"instruction_set", std::string(to_string(instruction_set()))},
           {"blas", blas_version()},
+          {"compiler", __VERSION__},
           {"strata", std::string(version())}};
+}
+
+// Throws DataError if it is damaged.
+StateDict read_checkpoint(const std::filesystem::path& path) {
+  StateDict state = read_safetensors(path);
+  const std::string file = detail::in_quotes(path.string());
+  if (!detail::verify_checksum(state, file))
+    throw DataError(file + ": is not a checkpoint: it has no checksum");
+  return state;
 }
 
 }  // namespace
@@ -118,12 +129,13 @@ void Solver<T>::save_checkpoint(const std::filesystem::path& path) {
   notes["best_epoch"] = to_text(history_.best_epoch);
   notes["stopped_early"] = history_.stopped_early ? "yes" : "no";
   for (const auto& [name, value] : options_.schedule->state()) notes["schedule." + name] = to_text(*value);
+  detail::add_checksum(state);
   write_safetensors(state, path);
 }
 
 template <class T>
 std::vector<std::string> Solver<T>::load_checkpoint(const std::filesystem::path& path) {
-  return take_up(read_safetensors(path), path);
+  return take_up(read_checkpoint(path), path);
 }
 
 template <class T>
@@ -195,7 +207,7 @@ std::optional<ResumeReport> Solver<T>::resume() {
   for (const std::filesystem::path& path : folder.newest_first()) {
     StateDict state;
     try {
-      state = read_safetensors(path);
+      state = read_checkpoint(path);
     } catch (const DataError& error) {
       damaged.push_back(path);
       report.damaged.emplace_back(error.what());

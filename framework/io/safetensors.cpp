@@ -89,16 +89,6 @@ StateDict parse(std::size_t size, const std::string& name, const Read& read) {
   return state;
 }
 
-// `write(span)` is called with one part of the file after the other.
-template <class Write>
-void serialize(const StateDict& state, const Write& write) {
-  const auto [header, tensors] = detail::make_header(state);
-  const std::uint64_t length = header.size();
-  write(std::as_bytes(std::span(&length, 1)));
-  write(std::as_bytes(std::span(header)));
-  for (const StoredTensor* tensor : tensors) write(std::span<const std::byte>(tensor->bytes));
-}
-
 }  // namespace
 
 StateDict read_safetensors(const std::filesystem::path& path) {
@@ -115,15 +105,24 @@ StateDict parse_safetensors(std::span<const std::byte> file, const std::string& 
 
 void write_safetensors(const StateDict& state, const std::filesystem::path& path) {
   AtomicFile file(path);
-  serialize(state, [&](std::span<const std::byte> part) { file.write(part); });
+  serialize_safetensors(state, [&](std::span<const std::byte> part) { file.write(part); });
   file.commit();
 }
 
 std::vector<std::byte> serialize_safetensors(const StateDict& state) {
   std::vector<std::byte> file;
-  serialize(state,
-            [&](std::span<const std::byte> part) { file.insert(file.end(), part.begin(), part.end()); });
+  serialize_safetensors(
+      state, [&](std::span<const std::byte> part) { file.insert(file.end(), part.begin(), part.end()); });
   return file;
+}
+
+void serialize_safetensors(const StateDict& state,
+                           const std::function<void(std::span<const std::byte>)>& write) {
+  const auto [header, tensors] = detail::make_header(state);
+  const std::uint64_t length = header.size();
+  write(std::as_bytes(std::span(&length, 1)));
+  write(std::as_bytes(std::span(header)));
+  for (const StoredTensor* tensor : tensors) write(tensor->bytes);
 }
 
 }  // namespace strata

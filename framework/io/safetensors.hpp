@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "strata/framework/io/state_dict.hpp"
 
@@ -26,5 +27,9 @@ void write_safetensors(const StateDict& state, const std::filesystem::path& path
 
 /// The bytes of that file.
 std::vector<std::byte> serialize_safetensors(const StateDict& state);
+
+/// The same: `write` is called with one part of the file after the other.
+void serialize_safetensors(const StateDict& state,
+                           const std::function<void(std::span<const std::byte>)>& write);
 
 }  // namespace strata

@@ -1,5 +1,6 @@
 #include "strata/framework/io/weights.hpp"
 
+#include "strata/framework/io/checksum.hpp"
 #include "strata/framework/io/quote.hpp"
 #include "strata/framework/io/safetensors.hpp"
 
@@ -20,12 +21,16 @@ template <class T>
 void save_weights(Layer<T>& net, const std::filesystem::path& path) {
   StateDict state = capture(state_of(net));
   state.metadata["format"] = "pt";  // the note by which Python's tools know PyTorch's names and layouts
+  detail::add_checksum(state);
   write_safetensors(state, path);
 }
 
 template <class T>
 LoadReport load_weights(Layer<T>& net, const std::filesystem::path& path, LoadOptions options) {
-  return restore(state_of(net), read_safetensors(path), detail::in_quotes(path.string()), options);
+  StateDict state = read_safetensors(path);
+  const std::string file = detail::in_quotes(path.string());
+  detail::verify_checksum(state, file);  // files from elsewhere have none
+  return restore(state_of(net), state, file, options);
 }
 
 template std::vector<StateEntry> state_of(Layer<float>&, StateScope);

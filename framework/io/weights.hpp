@@ -17,15 +17,15 @@ enum class StateScope {
 template <class T>
 std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope = StateScope::weights);
 
-/// Writes the weights: F32 or F64 as T is, num_batches_tracked as I64. Atomic; the same weights give the same
-/// bytes. Throws DataError.
+/// Writes the weights, F32 or F64 as T is, num_batches_tracked as I64, and their checksum. Atomic; the same
+/// weights give the same bytes. Throws DataError.
 template <class T>
 void save_weights(Layer<T>& net, const std::filesystem::path& path);
 
 /// Reads weights into the network. Types must be those of the network: nothing is converted. Missing,
 /// unexpected and mis-shaped tensors and those of another type are named in one DataError, unless
-/// `{.strict = false}`: then what fits is loaded and the report tells the rest. After an error the network is
-/// as it was.
+/// `{.strict = false}`: then what fits is loaded and the report tells the rest. A file that has a checksum
+/// must have the right one. After an error the network is as it was.
 template <class T>
 LoadReport load_weights(Layer<T>& net, const std::filesystem::path& path, LoadOptions options = {});
 

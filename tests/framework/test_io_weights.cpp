@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
@@ -155,6 +156,52 @@ TYPED_TEST(TypedWeights, ABrokenFileChangesNothing) {
   EXPECT_THAT(error_of(target, folder / "w"), HasSubstr("the file is cut"));
   EXPECT_THAT(error_of(target, folder / "absent"), HasSubstr("No such file"));
   EXPECT_EQ(all_of(target), before);
+}
+
+TYPED_TEST(TypedWeights, AFlippedBitIsNoticed) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  auto net = network<T>(1);
+  save_weights(net, folder / "w");
+  const std::string good = read_text(folder / "w");
+  const StateDict state = read_safetensors(folder / "w");
+  std::size_t data = 0;
+  for (const auto& [name, tensor] : state.tensors) data += tensor.bytes.size();
+  auto target = network<T>(2);
+  const StateDict before = all_of(target);
+  for (std::size_t at = good.size() - data; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1 << at % 8);
+    write_text(folder / "w", bad);
+    EXPECT_THAT(error_of(target, folder / "w"),
+                testing::StartsWith("'" + (folder / "w").string() +
+                                    "': is damaged: expected contents with the "
+                                    "checksum '" +
+                                    state.metadata.at("strata.crc32") + "', found '"));
+  }
+  EXPECT_EQ(all_of(target), before);
+}
+
+// So that other programs can compute it.
+TYPED_TEST(TypedWeights, TheChecksumIsThatOfTheFileWithoutIt) {
+  const TemporaryFolder folder;
+  auto net = network<TypeParam>(1);
+  save_weights(net, folder / "w");
+  StateDict state = read_safetensors(folder / "w");
+  const auto note = state.metadata.extract("strata.crc32");
+  const auto bytes = serialize_safetensors(state);
+  const auto sum = crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size()));
+  EXPECT_EQ(std::stoul(note.mapped(), nullptr, 16), sum);
+  EXPECT_EQ(note.mapped().size(), 8u);
+}
+
+TYPED_TEST(TypedWeights, FromElsewhereNeedNoChecksum) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  auto net = network<T>(1), target = network<T>(2);
+  write_safetensors(capture(state_of<T>(net)), folder / "w");
+  load_weights(target, folder / "w");
+  EXPECT_EQ(all_of(target), all_of(net));
 }
 
 TYPED_TEST(TypedWeights, ASaveThatFailsLeavesNothingBehind) {

@@ -11,7 +11,7 @@
 
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t most,
                                                unsigned seed) {
-  return strata::fuzz::mutate_safetensors(data, size, most, seed);
+  return strata::fuzz::mutate_checkpoint(data, size, most, seed);
 }
 
 namespace {

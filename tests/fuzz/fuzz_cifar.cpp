@@ -12,7 +12,8 @@ namespace {
 constexpr std::size_t kPixels = 3072;
 
 template <class Reader>
-void check(std::span<const std::uint8_t> file, const std::vector<std::uint8_t>& classes, Reader read) {
+void check(std::span<const std::uint8_t> file, const std::string& path,
+           const std::vector<std::uint8_t>& classes, Reader read) {
   const std::size_t record = classes.size() + kPixels;
   bool expected = !file.empty() && file.size() % record == 0;
   if (expected)
@@ -20,7 +21,7 @@ void check(std::span<const std::uint8_t> file, const std::vector<std::uint8_t>& 
       for (std::size_t label = 0; label < classes.size(); ++label)
         expected = expected && file[i + label] < classes[label];
 
-  const std::vector<std::string> files{fuzz::as_file(file)};
+  const std::vector<std::string> files{path};
   std::shared_ptr<const ImageDataset> data;
   try {
     const fuzz::AllocationGuard guard(2 * file.size() + fuzz::kSlack);
@@ -54,7 +55,9 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  strata::check({data, size}, {10}, strata::read_cifar10);
-  strata::check({data, size}, {20, 100}, strata::read_cifar100);
+  const std::span file(data, size);
+  const std::string& path = strata::fuzz::as_file(file);
+  strata::check(file, path, {10}, strata::read_cifar10);
+  strata::check(file, path, {20, 100}, strata::read_cifar100);
   return 0;
 }

@@ -3,8 +3,13 @@
 #include <atomic>
 #include <cstring>
 #include <sanitizer/allocator_interface.h>
+#include <string_view>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "strata/framework/error.hpp"
+#include "strata/framework/io/checksum.hpp"
+#include "strata/framework/io/safetensors.hpp"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
@@ -42,8 +47,8 @@ AllocationGuard::~AllocationGuard() {
 const std::string& as_file(std::span<const std::uint8_t> bytes) {
   static const int descriptor = memfd_create("fuzz", MFD_CLOEXEC);
   static const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
-  require(ftruncate(descriptor, 0) == 0);
   require(pwrite(descriptor, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
+  require(ftruncate(descriptor, static_cast<off_t>(bytes.size())) == 0);
   return path;
 }
 
@@ -53,6 +58,21 @@ std::size_t mutate_safetensors(std::uint8_t* data, std::size_t size, std::size_t
   const auto* end = static_cast<const std::uint8_t*>(memrchr(data + 8, '}', size - 8));
   const std::uint64_t length = end ? static_cast<std::uint64_t>(end - data) - 7 : size - 8;
   std::memcpy(data, &length, sizeof length);
+  return size;
+}
+
+std::size_t mutate_checkpoint(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed) {
+  size = mutate_safetensors(data, size, most, seed);
+  constexpr std::string_view key = R"("strata.crc32":")";
+  auto* const found = static_cast<std::uint8_t*>(memmem(data, size, key.data(), key.size()));
+  if (seed / 2 % 4 == 0 || !found || data + size - found < static_cast<std::ptrdiff_t>(key.size()) + 8)
+    return size;
+  try {
+    StateDict state = parse_safetensors(std::as_bytes(std::span(data, size)), "fuzz");
+    detail::add_checksum(state);
+    std::memcpy(found + key.size(), state.metadata.at("strata.crc32").data(), 8);
+  } catch (const DataError&) {
+  }
   return size;
 }
 

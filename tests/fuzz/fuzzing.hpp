@@ -27,6 +27,9 @@ const std::string& as_file(std::span<const std::uint8_t> bytes);
 /// libFuzzer's mutation; every other time the header's length is put right, for most to be seen behind it.
 std::size_t mutate_safetensors(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
 
+/// The same, and three times out of four the checksum is put right.
+std::size_t mutate_checkpoint(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed);
+
 /// Stops the program with a find.
 void require(bool condition);
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strata/framework/io/checksum.hpp"
 #include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
 #include "strata/framework/version.hpp"
@@ -222,7 +223,9 @@ TEST_F(ResumeFromFolder, DamagedOnesAreSetAside) {
   Sequential<float> whole = dense_net<float>();
   make(whole).train();
   std::filesystem::resize_file(of_step(15), 1000);
-  write_text(of_step(12), "");
+  std::string flipped = read_text(of_step(12));
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  write_text(of_step(12), flipped);
   Sequential<float> net = dense_net<float>();
   net.initialize(99);
   Solver<float> solver = make(net);
@@ -279,6 +282,7 @@ class BadCheckpoint : public testing::Test {
     solver.train();
     solver.save_checkpoint(path_);
     state_ = read_safetensors(path_);
+    detail::verify_checksum(state_, "");
   }
 
   static Solver<float> make(Sequential<float>& net, const Optimizer<float>& optimizer,
@@ -286,9 +290,21 @@ class BadCheckpoint : public testing::Test {
     return {net, {points(50, 2), points(30, 3)}, optimizer, std::move(options)};
   }
 
+  // With the checksum that fits, for the reader to see the change behind it.
+  void write() const {
+    StateDict state = state_;
+    detail::add_checksum(state);
+    write_safetensors(state, path_);
+  }
+
   std::string error_of(const Optimizer<float>& optimizer = Adam<float>{},
                        SolverOptions<float> options = {.epochs = 2, .batch_size = 10}) {
-    write_safetensors(state_, path_);
+    write();
+    return error_of_file(optimizer, std::move(options));
+  }
+
+  std::string error_of_file(const Optimizer<float>& optimizer = Adam<float>{},
+                            SolverOptions<float> options = {.epochs = 2, .batch_size = 10}) {
     Sequential<float> net = dense_net<float>();
     net.initialize(77);
     const auto before = contents<float>(net);
@@ -317,7 +333,7 @@ TEST_F(BadCheckpoint, UnchangedItLoads) {
 
 TEST_F(BadCheckpoint, OfAnotherMachineLoadsWithARemark) {
   const auto remarks = [&] {
-    write_safetensors(state_, path_);
+    write();
     Sequential<float> net = dense_net<float>();
     Solver<float> solver = make(net, Adam<float>{});
     return solver.load_checkpoint(path_);
@@ -325,11 +341,13 @@ TEST_F(BadCheckpoint, OfAnotherMachineLoadsWithARemark) {
   EXPECT_THAT(remarks(), testing::IsEmpty());
   state_.metadata["instruction_set"] = "abacus";
   state_.metadata["strata"] = "0.0.1";
+  state_.metadata["compiler"] = "0.1";
   state_.metadata.erase("blas");
   EXPECT_THAT(remarks(),
               testing::ElementsAre(
                   testing::StartsWith("the instruction_set of the checkpoint is 'abacus', here it is '"),
                   testing::StartsWith("the blas of the checkpoint is not known, here it is 'OpenBLAS"),
+                  testing::StartsWith("the compiler of the checkpoint is '0.1', here it is '"),
                   HasSubstr("'0.0.1', here it is '" + std::string(version()) + "'; the last bits")));
 }
 
@@ -359,7 +377,7 @@ TEST_F(BadCheckpoint, OfAnotherNetworkIsRefusedWithAllThatDiffers) {
 TEST_F(BadCheckpoint, WithoutANoteIsRefused) {
   const StateDict good = state_;
   for (const auto& [name, value] : good.metadata) {
-    if (name == "blas" || name == "instruction_set" || name == "strata") continue;
+    if (name == "blas" || name == "compiler" || name == "instruction_set" || name == "strata") continue;
     state_ = good;
     state_.metadata.erase(name);
     EXPECT_THAT(error_of(), HasSubstr("the note '" + name + "' is missing"));
@@ -409,6 +427,27 @@ TEST_F(BadCheckpoint, WithAnotherHistoryIsRefused) {
 TEST_F(BadCheckpoint, WeightsAreNoCheckpoint) {
   state_ = {};
   EXPECT_THAT(error_of(), HasSubstr("is not a checkpoint"));
+}
+
+// Data, names, notes or the padding between: one bit of each byte in turn.
+TEST_F(BadCheckpoint, WithAFlippedBitIsRefused) {
+  const std::string good = read_text(path_);
+  std::size_t damaged = 0, data = 0;
+  for (std::size_t at = 0; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 1 << at % 8);
+    write_text(path_, bad);
+    const std::string error = error_of_file();
+    EXPECT_NE(error, "no error") << "byte " << at;
+    damaged += error.find("is damaged: expected contents with the checksum") != std::string::npos;
+  }
+  for (const auto& [name, tensor] : state_.tensors) data += tensor.bytes.size();
+  EXPECT_GE(damaged, data);
+}
+
+TEST_F(BadCheckpoint, WithoutAChecksumIsRefused) {
+  write_safetensors(state_, path_);
+  EXPECT_THAT(error_of_file(), HasSubstr("is not a checkpoint: it has no checksum"));
 }
 
 }  // namespace
