@@ -10,6 +10,7 @@
 #include "strata/framework/data/subset.hpp"
 #include "strata/framework/data/synthetic.hpp"
 #include "strata/framework/error.hpp"
+#include "strata/framework/fusion.hpp"
 #include "strata/framework/gradient_check.hpp"
 #include "strata/framework/graph.hpp"
 #include "strata/framework/initializer.hpp"

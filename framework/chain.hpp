@@ -5,8 +5,8 @@
 
 namespace strata {
 
-/// Layers of which each takes the output of the one before it and no one else does. It does not own them. Layers are
-/// fused unless fusion is off or FiniteChecks has to see each of them.
+/// Layers of which each takes the output of the one before it and no one else does. It does not own them.
+/// Layers are fused unless fusion is off or FiniteChecks has to see each of them.
 template <class T>
 class Chain {
  public:

@@ -5,8 +5,8 @@
 
 namespace strata {
 
-/// Whether containers fuse layers: true unless STRATA_FUSION is 0. Fused layers compute what they would compute one by
-/// one, up to rounding.
+/// Whether containers fuse layers: true unless STRATA_FUSION is 0. Fused layers compute what they would
+/// compute one by one, up to rounding.
 bool fusion();
 /// Changes it for the whole process, from the next forward on.
 void set_fusion(bool on);

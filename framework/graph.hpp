@@ -17,7 +17,8 @@ namespace strata {
 ///       .output("sum");
 ///
 /// Nodes may be named in any order, before or after what they refer to. Where a value goes to several
-/// consumers, their gradients are added, those of later nodes first (layers in a row count where the last stands). A name may hold dots
+/// consumers, their gradients are added, those of later nodes first (layers in a row count where the last
+/// stands). A name may hold dots
 /// ("layer1.0.conv1"). With one input and one output it is a layer as any other; with more, use the calls
 /// that take vectors.
 template <class T>

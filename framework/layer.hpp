@@ -50,6 +50,9 @@ class Layer {
   /// Multiply-adds of one forward pass.
   virtual std::uint64_t multiply_adds(const Shape& /*input*/) const { return 0; }
 
+  /// How an input of this shape is computed, where there is a choice ("winograd 4x4"); else empty.
+  virtual std::string algorithm(const Shape& /*input*/) const { return ""; }
+
   virtual std::unique_ptr<Layer> clone() const = 0;
 
   /// The name of the class: "Conv2D".
@@ -75,10 +78,14 @@ class Layer {
   /// Empty unless this is a container. Throws as output_shape does.
   virtual std::vector<Step> steps(const Shape& /*input*/) const { return {}; }
 
-  /// Something that does the work of this layer, the first of `chain`, and of some that follow it, or null. Containers
-  /// ask when they are built; what they get refers to the layers and lives no longer than they do.
-  virtual std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer* const> /*chain*/) { return nullptr; }
-  virtual std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer* const> /*chain*/) { return nullptr; }
+  /// Something that does the work of this layer, the first of `chain`, and of some that follow it, or null.
+  /// Containers ask when they are built; what they get refers to the layers and lives no longer than they do.
+  virtual std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer* const> /*chain*/) {
+    return nullptr;
+  }
+  virtual std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer* const> /*chain*/) {
+    return nullptr;
+  }
 
   /// Where the layer stands in its network: "features.3"; empty for the outermost.
   const std::string& path() const { return path_; }

@@ -24,6 +24,7 @@ void add_row(Summary& summary, const std::string& path, const typename Layer<T>:
                  .type = step.type,
                  .options = step.layer ? step.layer->options() : "",
                  .output = step.output,
+                 .algorithm = step.layer ? step.layer->algorithm(step.input) : "",
                  .container = !parts.empty()};
   if (!row.container) row.output_bytes = static_cast<std::uint64_t>(element_count(step.output)) * sizeof(T);
   if (!row.container && step.layer) {
@@ -85,18 +86,19 @@ Summary summary(const Graph<T>& net, const std::vector<Shape>& inputs) {
 
 std::string Summary::to_string() const {
   std::vector<std::vector<std::string>> cells{
-      {"layer", "type", "output shape", "parameters", "multiply-adds", "output"}};
+      {"layer", "type", "output shape", "algorithm", "parameters", "multiply-adds", "output"}};
   for (const SummaryRow& row : rows) {
     std::string kind = row.type;
     if (!row.options.empty()) kind.append(" ").append(row.options);
-    cells.push_back(
-        {row.path, kind, strata::to_string(row.output), row.container ? "" : grouped(row.parameters),
-         row.container ? "" : grouped(row.multiply_adds), row.container ? "" : bytes(row.output_bytes)});
+    cells.push_back({row.path, kind, strata::to_string(row.output), row.algorithm,
+                     row.container ? "" : grouped(row.parameters),
+                     row.container ? "" : grouped(row.multiply_adds),
+                     row.container ? "" : bytes(row.output_bytes)});
   }
-  cells.push_back({"total", "", "", grouped(parameters), grouped(multiply_adds), bytes(output_bytes)});
-  return table(cells, {Align::left, Align::left, Align::left, Align::right}) + grouped(trainable_parameters) +
-         " of " + grouped(parameters) + " parameters are trainable; they take " + bytes(parameter_bytes) +
-         "\n";
+  cells.push_back({"total", "", "", "", grouped(parameters), grouped(multiply_adds), bytes(output_bytes)});
+  return table(cells, {Align::left, Align::left, Align::left, Align::left, Align::right}) +
+         grouped(trainable_parameters) + " of " + grouped(parameters) +
+         " parameters are trainable; they take " + bytes(parameter_bytes) + "\n";
 }
 
 std::ostream& operator<<(std::ostream& stream, const Summary& summary) {

@@ -16,6 +16,7 @@ struct SummaryRow {
   std::string type;     ///< "Conv2D"
   std::string options;  ///< "3 -> 32, kernel 3x3"
   Shape output;
+  std::string algorithm;   ///< "winograd 4x4"; empty where there is no choice
   bool container = false;  ///< then what follows is zero: its parts have rows of their own
   std::uint64_t parameters = 0;
   std::uint64_t multiply_adds = 0;  ///< of one forward pass of the whole batch

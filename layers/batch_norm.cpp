@@ -6,7 +6,8 @@ template <class T>
 BatchNorm<T>::BatchNorm(const char* type, Index channels, const BatchNormOptions& options)
     : NormalizationLayer<T>(type, this->channel_shape(type, channels), options.eps, options.affine),
       channels_(channels) {
-  RunningStatistics<T> running(type, this->channel_shape(type, channels), options.momentum, options.minimum_factor);
+  RunningStatistics<T> running(type, this->channel_shape(type, channels), options.momentum,
+                               options.minimum_factor);
   if (options.track_running_stats) this->track(std::move(running), options.unbiased);
 }
 

@@ -42,8 +42,8 @@ class ConvTranspose2D final : public Layer<T> {
   /// Throws StateError if the layer has none.
   Parameter<T>& bias();
 
-  /// How this input is computed: "winograd 4x4", "direct" or "gemm".
-  std::string algorithm(const Shape& input) const;
+  /// How this input is computed: "winograd 4x4", "direct", "grouped" or "gemm".
+  std::string algorithm(const Shape& input) const override;
 
   /// Throws ShapeError for an empty batch or image, other channels, or an image so small that padding
   /// leaves no output.

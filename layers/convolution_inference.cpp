@@ -45,7 +45,8 @@ std::vector<const Tensor<T>*> ConvolutionInference<T>::state() const {
 }
 
 template <class T>
-auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) const -> std::shared_ptr<const Folded> {
+auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) const
+    -> std::shared_ptr<const Folded> {
   const auto now = state();
   std::shared_ptr<const Folded> known;
   {
@@ -67,7 +68,8 @@ auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) con
     const std::size_t taps = fresh->weight.size() / map.scale.size();
     for (std::size_t k = 0; k < map.scale.size(); ++k) {
       T* filter = fresh->weight.data() + k * taps;
-      for (std::size_t i = 0; i < taps; ++i) filter[i] = static_cast<T>(static_cast<double>(filter[i]) * map.scale[k]);
+      for (std::size_t i = 0; i < taps; ++i)
+        filter[i] = static_cast<T>(static_cast<double>(filter[i]) * map.scale[k]);
       T& bias = (*fresh->bias)(k);
       bias = static_cast<T>(static_cast<double>(bias) * map.scale[k] + map.offset[k]);
     }

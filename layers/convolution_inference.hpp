@@ -9,14 +9,15 @@
 
 namespace strata {
 
-/// y = max(scale[k] conv(x)[k] + offset[k], 0): a normalization whose statistics are frozen is a linear map of each
-/// channel, so that its scale goes into the filters and its offset into the bias. The filters are folded and brought
-/// into their algorithm's form once, and again when a parameter or a running average has changed, which each call
-/// looks up.
+/// y = max(scale[k] conv(x)[k] + offset[k], 0): a normalization whose statistics are frozen is a linear map
+/// of each channel, so that its scale goes into the filters and its offset into the bias. The filters are
+/// folded and brought into their algorithm's form once, and again when a parameter or a running average has
+/// changed, which each call looks up.
 template <class T>
 class ConvolutionInference final : public InferenceFusion<T> {
  public:
-  /// `next`: the layers after the convolution; of these a norm with running statistics and a ReLU are taken in.
+  /// `next`: the layers after the convolution; of these a norm with running statistics and a ReLU are taken
+  /// in.
   ConvolutionInference(const Conv2D<T>& convolution, std::span<Layer<T>* const> next);
 
   Index size() const override { return 1 + (norm_ != nullptr) + rectify_; }

@@ -62,9 +62,9 @@ template <class T>
 BatchNormGradients<T> backward(const char* function, Tensor<T> dout, const BatchNormCache<T>& cache) {
   expect_shape(function, "dout", dout, cache.x.shape());
   auto dgamma = empty<T>(cache.gamma.shape()), dbeta = empty<T>(cache.gamma.shape());
-  normalization::backward<T>(per_channel(cache.x.shape()), cache.x.data(), {.dy = dout.data(), .dx = dout.data()},
-                             cache.statistics, {.gamma = cache.gamma.data()}, dgamma.data(), dbeta.data(), cache.eps,
-                             cache.frozen);
+  normalization::backward<T>(
+      per_channel(cache.x.shape()), cache.x.data(), {.dy = dout.data(), .dx = dout.data()}, cache.statistics,
+      {.gamma = cache.gamma.data()}, dgamma.data(), dbeta.data(), cache.eps, cache.frozen);
   return {std::move(dout), std::move(dgamma), std::move(dbeta)};
 }
 

@@ -21,8 +21,8 @@ Shape InstanceNorm2D<T>::output_shape(const Shape& input) const {
 
 template <class T>
 std::string InstanceNorm2D<T>::options() const {
-  return std::to_string(channels_) + (this->tracks() ? ", running statistics" + this->running_options() : "") +
-         this->common_options();
+  return std::to_string(channels_) +
+         (this->tracks() ? ", running statistics" + this->running_options() : "") + this->common_options();
 }
 
 template <class T>

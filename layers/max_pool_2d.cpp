@@ -50,7 +50,8 @@ template <class T>
 Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy) {
   auto dx = empty<T>(this->input_shape());
   for_planes(planes_, this->input_shape(), [&](Index first, Index count) {
-    planes_.backward(first, count, dy.data() + first * planes_.plane_out(), dx.data() + first * planes_.plane_in());
+    planes_.backward(first, count, dy.data() + first * planes_.plane_out(),
+                     dx.data() + first * planes_.plane_in());
   });
   planes_.end();
   return dx;

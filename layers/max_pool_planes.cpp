@@ -22,7 +22,8 @@ template <class T>
 void MaxPoolPlanes<T>::begin(const Shape& in) {
   const Shape out = pooling_.output_shape(in);
   geometry_ = geometry(pooling_, in, out);
-  std::visit([&]<class Position>(Tensor<Position>& positions) { positions = empty<Position>(out); }, positions_);
+  std::visit([&]<class Position>(Tensor<Position>& positions) { positions = empty<Position>(out); },
+             positions_);
 }
 
 template <class T>
@@ -39,8 +40,8 @@ template <class T>
 void MaxPoolPlanes<T>::backward(Index first, Index count, const T* dy_planes, T* dx_planes) const {
   std::visit(
       [&]<class Position>(const Tensor<Position>& positions) {
-        kernels::table<kernels::MaxPool<T, Position>>().backward(dy_planes, positions.data() + first * plane_out(),
-                                                                 dx_planes, count, geometry_);
+        kernels::table<kernels::MaxPool<T, Position>>().backward(
+            dy_planes, positions.data() + first * plane_out(), dx_planes, count, geometry_);
       },
       positions_);
 }

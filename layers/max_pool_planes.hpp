@@ -9,8 +9,8 @@
 
 namespace strata {
 
-/// Pools planes of x, counted through all samples, and remembers where the maxima were. Different planes may be worked
-/// on at the same time.
+/// Pools planes of x, counted through all samples, and remembers where the maxima were. Different planes may
+/// be worked on at the same time.
 template <class T>
 class MaxPoolPlanes {
  public:

@@ -29,10 +29,10 @@ Tensor<T> NormFusion<T>::backward(Tensor<T> dy) {
     norm_.pull_back({.dy = dy.data(), .dx = dy.data(), .rectify = true});
     return dy;
   }
-  Tensor<T> dx = norm_.pull_back({.rectify = true, .unpool = [&](Index first, Index count, T* gradient) {
-                                    planes_->backward(first, count, dy.data() + first * planes_->plane_out(),
-                                                      gradient);
-                                  }});
+  Tensor<T> dx =
+      norm_.pull_back({.rectify = true, .unpool = [&](Index first, Index count, T* gradient) {
+                         planes_->backward(first, count, dy.data() + first * planes_->plane_out(), gradient);
+                       }});
   planes_->end();
   return dx;
 }

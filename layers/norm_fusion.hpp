@@ -8,8 +8,8 @@
 
 namespace strata {
 
-/// y = max pool (max(norm(x), 0)), the pooling being optional. The normalized values are not kept, not even written
-/// where they are pooled: backward computes them again from x, whose memory dx takes.
+/// y = max pool (max(norm(x), 0)), the pooling being optional. The normalized values are not kept, not even
+/// written where they are pooled: backward computes them again from x, whose memory dx takes.
 template <class T>
 class NormFusion final : public TrainingFusion<T> {
  public:

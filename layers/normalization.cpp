@@ -8,12 +8,12 @@
 // because d mean / dx_i = 1 / m and d variance / dx_i = 2 (x_i - mean) / m. Statistics that are frozen do not
 // depend on x: dx = inv_std g.
 //
-// With a rectifier behind y, dy above is g, which is dy where y > 0 and else 0: y is computed again, which is cheaper
-// than to keep it.
+// With a rectifier behind y, dy above is g, which is dy where y > 0 and else 0: y is computed again, which is
+// cheaper than to keep it.
 //
-// x is worked through in the order of memory, in pieces that fit the L2 cache. Where every set lies within a piece, its
-// statistics are taken and used at once; else the sums of all pieces come first. How x is cut depends on the sizes
-// alone.
+// x is worked through in the order of memory, in pieces that fit the L2 cache. Where every set lies within a
+// piece, its statistics are taken and used at once; else the sums of all pieces come first. How x is cut
+// depends on the sizes alone.
 #include "strata/layers/normalization.hpp"
 
 #include <cmath>
@@ -80,9 +80,9 @@ struct Pull {
   T offset = 0;
 };
 
-// Sums of x - shift are good enough if the shift is near the mean: sum (x - shift)^2 exceeds m2 by n (mean - shift)^2,
-// and only that cancels. Where the shift is the mean of some of the elements, the excess is at most m2 times n divided
-// by their number, and in practice a few percent of m2.
+// Sums of x - shift are good enough if the shift is near the mean: sum (x - shift)^2 exceeds m2 by n (mean -
+// shift)^2, and only that cancels. Where the shift is the mean of some of the elements, the excess is at most
+// m2 times n divided by their number, and in practice a few percent of m2.
 Moments shifted_moments(Index count, double shift, double sum, double squares) {
   const double n = static_cast<double>(count), m2 = squares - sum * sum / n;
   return {count, shift + sum / n, m2 < 0 ? 0 : m2};  // and NaN stays NaN
@@ -130,7 +130,8 @@ class Pieces {
   Index max_channels() const { return runs_; }
 
   Piece operator[](Index i) const {
-    const Index part = i % parts_, share = i / parts_ % pieces_of_image_, image = i / parts_ / pieces_of_image_;
+    const Index part = i % parts_, share = i / parts_ % pieces_of_image_,
+                image = i / parts_ / pieces_of_image_;
     const Index step = runs_ * images_, run = image * image_runs_ + share * step;
     const Index runs = std::min(step, image_runs_ - share * step), begin = part * length_;
     const Index images = images_ > 1 ? runs / runs_ : 1;
@@ -174,8 +175,8 @@ class Work {
       // Of a set in the cache an eighth will do, and costs less.
       const Index count = pieces.whole_sets() ? std::max(kShortRun, sets_.length / 8) : kPilot;
       const Index rows = sets_.over_samples && sets_.length == 1 ? std::min(sets_.samples, kPilotRows) : 1;
-      kernel_.pilot(x_ + first * sets_.length, {rows, last - first, sets_.length}, std::min(sets_.length, count),
-                    &shift[first]);
+      kernel_.pilot(x_ + first * sets_.length, {rows, last - first, sets_.length},
+                    std::min(sets_.length, count), &shift[first]);
     };
     const auto finish = [&](Index first, Index last) {
       for (Index s = first; s < last; ++s) {
@@ -213,24 +214,26 @@ class Work {
     };
     const auto take_sums = [&](const Piece& piece, Index factor, double* sum_g, double* sum_g_x) {
       with_dy(piece, [&](const T* dy) {
-        kernel_.gradient_sums(dy, x_ + piece.begin, piece.block, k.from(factor, gradient.rectify), sum_g, sum_g_x);
+        kernel_.gradient_sums(dy, x_ + piece.begin, piece.block, k.from(factor, gradient.rectify), sum_g,
+                              sum_g_x);
       });
     };
     const auto finish = [&](Index first, Index last) {
       for (Index s = first; s < last; ++s) k.set_pull(*this, statistics, s, sums);
     };
-    run_passes(pieces, affine_.gamma || !frozen_, begin, take_sums, sums, finish, [&](const Piece& piece, Index factor) {
-      with_dy(piece, [&](const T* dy) {
-        kernel_.gradient(dy, x_ + piece.begin, gradient.dx + piece.begin, piece.block,
-                         k.from(factor, gradient.rectify));
-      });
-    });
+    run_passes(pieces, affine_.gamma || !frozen_, begin, take_sums, sums, finish,
+               [&](const Piece& piece, Index factor) {
+                 with_dy(piece, [&](const T* dy) {
+                   kernel_.gradient(dy, x_ + piece.begin, gradient.dx + piece.begin, piece.block,
+                                    k.from(factor, gradient.rectify));
+                 });
+               });
     if (affine_.gamma) parameter_gradients(sums, dgamma, dbeta);
   }
 
  private:
-  // Without gamma the channels of a group do not differ: the whole group is one run. Runs over samples that do not fill
-  // a vector become columns, runs of length 1.
+  // Without gamma the channels of a group do not differ: the whole group is one run. Runs over samples that
+  // do not fill a vector become columns, runs of length 1.
   void reshape_runs() {
     if (sets_.over_samples && sets_.length < kShortRun) {
       columns_ = sets_.length;
@@ -244,8 +247,8 @@ class Work {
 
   bool by_rows() const { return !sets_.over_samples && affine_.gamma && sets_.length < kShortRun; }
 
-  // Two sums of each factor. gamma, and what is computed with it, is the same in a whole set over samples (or in each of
-  // its columns), else in a run: that is a factor. Factor f begins at run f.
+  // Two sums of each factor. gamma, and what is computed with it, is the same in a whole set over samples (or
+  // in each of its columns), else in a run: that is a factor. Factor f begins at run f.
   struct Sums {
     explicit Sums(Index count) : first(count, 0.0), second(count, 0.0) {}
     Values<double> first;
@@ -254,11 +257,14 @@ class Work {
   Index factors_of_set() const { return sets_.over_samples ? columns_ : sets_.runs; }
   Index factors() const { return sets_.count * factors_of_set(); }
   Index factor_of(Index run) const { return sets_.over_samples ? run % sets_.channels : run; }
-  Index channel_of(Index factor) const { return sets_.over_samples ? factor / columns_ : factor % sets_.channels; }
+  Index channel_of(Index factor) const {
+    return sets_.over_samples ? factor / columns_ : factor % sets_.channels;
+  }
   Index start(Index set) const { return set * sets_.first_step * sets_.length; }
 
   struct Factors {
-    explicit Factors(Index count) : center(count), scale(count), offset(count), slope(count), intercept(count) {}
+    explicit Factors(Index count)
+        : center(count), scale(count), offset(count), slope(count), intercept(count) {}
 
     void set(const Work& work, const Statistics& statistics, Index set) {
       const Normalizer<T> n(statistics, set, work.eps_);
@@ -295,13 +301,16 @@ class Work {
     Values<T> center, scale, offset, slope, intercept;
   };
 
-  double gamma(Index channel) const { return affine_.gamma ? static_cast<double>(affine_.gamma[channel]) : 1; }
+  double gamma(Index channel) const {
+    return affine_.gamma ? static_cast<double>(affine_.gamma[channel]) : 1;
+  }
 
-  /// The order of things for all pieces: begin(first factor, end), then, if sums are `wanted`, take_sums(piece, first
-  /// factor, two results for each), finish(first set, end), and use(piece, first factor).
+  /// The order of things for all pieces: begin(first factor, end), then, if sums are `wanted`,
+  /// take_sums(piece, first factor, two results for each), finish(first set, end), and use(piece, first
+  /// factor).
   template <class Begin, class TakeSums, class Finish, class Use>
-  void run_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums, Sums& sums,
-                  const Finish& finish, const Use& use) const {
+  void run_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums,
+                  Sums& sums, const Finish& finish, const Use& use) const {
     if (pieces.whole_sets()) {
       parallel_for(pieces.count(), [&](Index i) {
         const Piece piece = pieces[i];
@@ -340,7 +349,8 @@ class Work {
 
   Moments moments_of(Index set, const T* shift, const Sums& sums) const {
     const Index count = sets_.elements() / factors_of_set();
-    if (factors_of_set() == 1) return shifted_moments(count, static_cast<double>(shift[set]), sums.first[set], sums.second[set]);
+    if (factors_of_set() == 1)
+      return shifted_moments(count, static_cast<double>(shift[set]), sums.first[set], sums.second[set]);
     Moments total;
     for (Index f = set * factors_of_set(); f < (set + 1) * factors_of_set(); ++f)
       total.add(shifted_moments(count, static_cast<double>(shift[f]), sums.first[f], sums.second[f]));
@@ -371,15 +381,22 @@ class Work {
   Index sets_of_sample() const { return sets_.channels / sets_.runs; }
   Index sample_length() const { return sets_.channels * sets_.length; }
 
-  // Sets of rows are not worth cutting: a row holds the channels of a group with less than kShortRun elements each.
+  // Sets of rows are not worth cutting: a row holds the channels of a group with less than kShortRun elements
+  // each.
   Index sets_at_once() const { return std::max<Index>(1, kPiece / std::max<Index>(1, sets_.elements())); }
 
   kernels::Row<T> row(const Statistics& statistics, Index set, const Values<T>& gamma, const Values<T>& beta,
                       bool rectify) const {
     const Normalizer<T> n(statistics, set, eps_);
     const Index j = set % sets_of_sample() * sets_.elements();
-    return {sets_.elements(), n.center, static_cast<T>(n.inv_std), static_cast<T>(-n.low * n.inv_std),
-            &gamma[j],        &beta[j], 0,                         0,
+    return {sets_.elements(),
+            n.center,
+            static_cast<T>(n.inv_std),
+            static_cast<T>(-n.low * n.inv_std),
+            &gamma[j],
+            &beta[j],
+            0,
+            0,
             rectify};
   }
 
@@ -406,7 +423,8 @@ class Work {
     constexpr Index kSamplesInT = 64;  // whose dgamma is summed in T before it goes to double
     const Index columns = sample_length();
     const Values<T> gamma = spread(affine_.gamma), beta = spread(affine_.beta);
-    const Index grain = std::max(divide_up(kPiece, std::max<Index>(1, columns)), divide_up(sets_.samples, 16));
+    const Index grain =
+        std::max(divide_up(kPiece, std::max<Index>(1, columns)), divide_up(sets_.samples, 16));
     const Index blocks = divide_up(sets_.samples, grain);
     Values<double> gamma_sums(blocks * columns, 0.0), beta_sums(blocks * columns, 0.0);
     parallel_ranges(sets_.samples, grain, [&](Index first, Index last) {
@@ -491,19 +509,19 @@ Statistics forward(const Sets& sets, const T* x, const Output<T>& output, Affine
 }
 
 template <class T>
-void apply(const Sets& sets, const T* x, const Output<T>& output, const Statistics& statistics, Affine<T> affine,
-           double eps) {
+void apply(const Sets& sets, const T* x, const Output<T>& output, const Statistics& statistics,
+           Affine<T> affine, double eps) {
   Statistics given = statistics;
   Work<T>(sets, x, affine, eps, /*frozen=*/true).forward(output, given);
 }
 
 template <class T>
-void backward(const Sets& sets, const T* x, const Gradient<T>& gradient, const Statistics& statistics, Affine<T> affine,
-              T* dgamma, T* dbeta, double eps, bool frozen) {
+void backward(const Sets& sets, const T* x, const Gradient<T>& gradient, const Statistics& statistics,
+              Affine<T> affine, T* dgamma, T* dbeta, double eps, bool frozen) {
   Work<T>(sets, x, affine, eps, frozen).backward(gradient, statistics, dgamma, dbeta);
 }
 
-#define STRATA_INSTANTIATE(T)                                                                               \
+#define STRATA_INSTANTIATE(T)                                                                                \
   template Statistics forward<T>(const Sets&, const T*, const Output<T>&, Affine<T>, double);                \
   template void apply<T>(const Sets&, const T*, const Output<T>&, const Statistics&, Affine<T>, double);     \
   template void backward<T>(const Sets&, const T*, const Gradient<T>&, const Statistics&, Affine<T>, T*, T*, \

@@ -50,7 +50,8 @@ template <class T>
 struct Output {
   T* y = nullptr;        ///< may be x
   bool rectify = false;  ///< max(y, 0) instead of y
-  /// If given, takes some planes of y, which are not kept: y above is not used. Called from several threads at once.
+  /// If given, takes some planes of y, which are not kept: y above is not used. Called from several threads
+  /// at once.
   std::function<void(Index first_plane, Index planes, const T* y)> pool = nullptr;
 };
 
@@ -70,12 +71,13 @@ Statistics forward(const Sets& sets, const T* x, const Output<T>& output, Affine
 
 /// Normalizes by given statistics.
 template <class T>
-void apply(const Sets& sets, const T* x, const Output<T>& output, const Statistics& statistics, Affine<T> affine,
-           double eps);
+void apply(const Sets& sets, const T* x, const Output<T>& output, const Statistics& statistics,
+           Affine<T> affine, double eps);
 
-/// Computes dx, and dgamma and dbeta unless gamma is null. `frozen`: the statistics were given, and do not depend on x.
+/// Computes dx, and dgamma and dbeta unless gamma is null. `frozen`: the statistics were given, and do not
+/// depend on x.
 template <class T>
-void backward(const Sets& sets, const T* x, const Gradient<T>& gradient, const Statistics& statistics, Affine<T> affine,
-              T* dgamma, T* dbeta, double eps, bool frozen);
+void backward(const Sets& sets, const T* x, const Gradient<T>& gradient, const Statistics& statistics,
+              Affine<T> affine, T* dgamma, T* dbeta, double eps, bool frozen);
 
 }  // namespace strata::normalization

@@ -48,7 +48,8 @@ void NormalizationLayer<T>::track(RunningStatistics<T> running, bool unbiased) {
 template <class T>
 RunningStatistics<T>& NormalizationLayer<T>::running() {
   if (!running_)
-    throw StateError(this->label() + ": was made with track_running_stats = false and has no running statistics");
+    throw StateError(this->label() +
+                     ": was made with track_running_stats = false and has no running statistics");
   return *running_;
 }
 
@@ -76,8 +77,8 @@ Tensor<T> NormalizationLayer<T>::pull_back(normalization::Gradient<T> gradient) 
   x_ = Tensor<T>();
   if (!gradient.dx) gradient.dx = x.data();
   const auto all = frozen_ ? normalization::per_channel(x.shape()) : sets(x.shape());
-  normalization::backward(all, x.data(), gradient, statistics_, affine(), weight_gradient(), bias_gradient(), eps_,
-                          frozen_);
+  normalization::backward(all, x.data(), gradient, statistics_, affine(), weight_gradient(), bias_gradient(),
+                          eps_, frozen_);
   return x;
 }
 
@@ -86,8 +87,8 @@ void NormalizationLayer<T>::normalize_in_place(Tensor<T>& x, bool rectify) const
   const normalization::Output<T> output{.y = x.data(), .rectify = rectify};
   if (running_) {
     running_->check(this->label());
-    normalization::apply(normalization::per_channel(x.shape()), x.data(), output, running_->statistics(), affine(),
-                         eps_);
+    normalization::apply(normalization::per_channel(x.shape()), x.data(), output, running_->statistics(),
+                         affine(), eps_);
   } else {
     normalization::forward(sets(x.shape()), x.data(), output, affine(), eps_);
   }

@@ -9,9 +9,9 @@
 
 namespace strata {
 
-/// Base of the normalizing layers, which differ in the sets of elements that share a mean and a variance. `weight` is
-/// gamma, starts at 1; `bias` is beta, starts at 0; both have the shape of `affine_shape` and are exempt from weight
-/// decay.
+/// Base of the normalizing layers, which differ in the sets of elements that share a mean and a variance.
+/// `weight` is gamma, starts at 1; `bias` is beta, starts at 0; both have the shape of `affine_shape` and are
+/// exempt from weight decay.
 ///
 /// With running statistics, which are of channels, evaluation uses these instead of the batch's.
 template <class T>

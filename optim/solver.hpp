@@ -93,15 +93,15 @@ class Solver {
   /// model, with a checksum of it all. Atomic and durable. Throws DataError.
   ///
   /// What it does not hold is yours to give again: the network, data, schedule, augmentation, modes and
-  /// frozen parameters. Kept in it for the record: instruction set, BLAS, compiler and Strata's version,
-  /// without which the last bits may differ.
+  /// frozen parameters. Kept in it for the record: instruction set, fusion, BLAS, compiler and Strata's
+  /// version, without which the last bits may differ.
   void save_checkpoint(const std::filesystem::path& path);
 
   /// Takes the place of the Solver that wrote it; train() goes on from there. `epochs` and `patience` may be
   /// others. Throws DataError if the file is damaged, does not fit the network, or is of a run with another
   /// optimizer, learning rate, batch size, seed, monitor, keep_best, number of samples or run_options; then
-  /// nothing has changed. Returns a sentence for each of instruction set, BLAS, compiler and Strata's version
-  /// that differs: then the last bits may differ from those of an uninterrupted run.
+  /// nothing has changed. Returns a sentence for each of instruction set, fusion, BLAS, compiler and Strata's
+  /// version that differs: then the last bits may differ from those of an uninterrupted run.
   std::vector<std::string> load_checkpoint(const std::filesystem::path& path);
 
   /// Loads the newest checkpoint in the folder of the option `checkpoints`; nothing if there is none. One

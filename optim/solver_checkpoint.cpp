@@ -66,6 +66,7 @@ std::vector<std::pair<std::string, std::string>> environment() {
   return {{"instruction_set", std::string(to_string(instruction_set()))},
           {"blas", blas_version()},
           {"compiler", __VERSION__},
+          {"fusion", fusion() ? "on" : "off"},
           {"strata", std::string(version())}};
 }
 

@@ -76,7 +76,8 @@ bool ConvolutionFilters<T>::serve(const ConvolutionShape& shape) const {
 template <class T>
 void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const T* x, const T* bias, T* y) const {
   if constexpr (std::is_same_v<T, float>) {
-    if (algorithm_ == ConvolutionAlgorithm::winograd) return winograd_convolve(shape, x, packed_.data(), bias, y);
+    if (algorithm_ == ConvolutionAlgorithm::winograd)
+      return winograd_convolve(shape, x, packed_.data(), bias, y);
     if (algorithm_ == ConvolutionAlgorithm::direct) return direct_convolve(shape, x, packed_.data(), bias, y);
     if (algorithm_ == ConvolutionAlgorithm::grouped) grouped_convolve(shape, x, weight_, bias, y);
   }

@@ -24,7 +24,7 @@ struct ConvolutionShape {
   Size2D padding;
   Size2D dilation;
   Index groups;
-  bool winograd;  ///< whether algorithms may be used that round more than a plain sum does
+  bool winograd;         ///< whether algorithms may be used that round more than a plain sum does
   bool rectify = false;  ///< of `convolve`: y is 0 where it would be negative
 
   Index in_size() const { return in.h * in.w; }

@@ -175,7 +175,8 @@ Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
   return filters;
 }
 
-void direct_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias, float* y) {
+void direct_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias,
+                     float* y) {
   correlate({s.batch,
              {x, s.in_channels, s.in},
              {y, s.out_channels, s.out},
@@ -279,8 +280,8 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
                     .c_row = s.stride.w * columns});
         }
       }
-      layout.from_pixels(output.view(), bias, /*rectify=*/false, result.at(n, y_begin), result.plane(), s.in_channels,
-                         y_end - y_begin, s.in.w);
+      layout.from_pixels(output.view(), bias, /*rectify=*/false, result.at(n, y_begin), result.plane(),
+                         s.in_channels, y_end - y_begin, s.in.w);
     }
   });
 }

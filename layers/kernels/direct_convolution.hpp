@@ -12,7 +12,8 @@ bool direct_applies_backward_data(const ConvolutionShape& shape);
 
 /// The reordered filters that direct_convolve takes.
 Tensor<float> direct_filters(const ConvolutionShape& shape, const float* weight);
-void direct_convolve(const ConvolutionShape& shape, const float* x, const float* filters, const float* bias, float* y);
+void direct_convolve(const ConvolutionShape& shape, const float* x, const float* filters, const float* bias,
+                     float* y);
 
 void direct_convolve_backward_data(const ConvolutionShape& shape, const float* dy, const float* weight,
                                    const float* bias, float* dx);

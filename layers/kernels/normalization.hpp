@@ -1,5 +1,5 @@
-// Normalization on raw memory: the passes over contiguous runs of elements (a plane of an image), over a row and over
-// columns; with the rectifier that often follows.
+// Normalization on raw memory: the passes over contiguous runs of elements (a plane of an image), over a row
+// and over columns; with the rectifier that often follows.
 #pragma once
 
 #include "strata/framework/index.hpp"
@@ -24,14 +24,16 @@ struct Moments {
   }
 };
 
-/// A contiguous part of x: `images` times `channels` runs of `length` elements. Runs of length 1 are columns of a matrix.
+/// A contiguous part of x: `images` times `channels` runs of `length` elements. Runs of length 1 are columns
+/// of a matrix.
 struct PlaneBlock {
   Index images;
   Index channels;
   Index length;
 };
 
-/// What is done to the elements of channel c (or of column c): with d = x - center[c] and y = d scale[c] + offset[c],
+/// What is done to the elements of channel c (or of column c): with d = x - center[c] and y = d scale[c] +
+/// offset[c],
 ///
 ///   forward   y, or max(y, 0) if `rectify`
 ///   backward  dx = g scale[c] + d slope[c] + intercept[c], where g = dy, or 0 where y <= 0 if `rectify`
@@ -47,8 +49,8 @@ struct Coefficients {
   bool rectify;
 };
 
-/// One row of x, whose factors differ by element: with d = x - center, xhat = d inv_std + shift and y = xhat gamma +
-/// beta, forward and `rectify` as above; dx = g gamma inv_std + d slope + intercept.
+/// One row of x, whose factors differ by element: with d = x - center, xhat = d inv_std + shift and y = xhat
+/// gamma + beta, forward and `rectify` as above; dx = g gamma inv_std + d slope + intercept.
 template <class T>
 struct Row {
   Index length;
@@ -62,8 +64,8 @@ struct Row {
   bool rectify;
 };
 
-/// The passes. Sums over elements are taken in T over some thousand elements at most, then in double. y may be x, and
-/// dx may be x or dy.
+/// The passes. Sums over elements are taken in T over some thousand elements at most, then in double. y may
+/// be x, and dx may be x or dy.
 template <class T>
 struct Normalization {
   /// mean[c] = the mean of the first `count` elements of each of the channel's runs.
@@ -72,8 +74,8 @@ struct Normalization {
   void (*sums)(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares);
   void (*normalize)(const T* x, T* y, PlaneBlock block, const Coefficients<T>& coefficients);
   /// sum_g[c] = sum g and sum_g_x[c] = sum g (x - center[c]).
-  void (*gradient_sums)(const T* dy, const T* x, PlaneBlock block, const Coefficients<T>& coefficients, double* sum_g,
-                        double* sum_g_x);
+  void (*gradient_sums)(const T* dy, const T* x, PlaneBlock block, const Coefficients<T>& coefficients,
+                        double* sum_g, double* sum_g_x);
   void (*gradient)(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& coefficients);
 
   void (*normalize_row)(const T* x, T* y, const Row<T>& row);

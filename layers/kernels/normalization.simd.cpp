@@ -86,7 +86,8 @@ void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body& body)
   *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);
 }
 
-/// body(c, offset, runs) for parts of each channel's runs: at most kChunk elements of one run or of several images'.
+/// body(c, offset, runs) for parts of each channel's runs: at most kChunk elements of one run or of several
+/// images'.
 template <class Body>
 void for_each_chunk(const PlaneBlock& block, const Body& body) {
   const Index length = smaller(block.length, kChunk), image = block.channels * block.length;
@@ -176,11 +177,12 @@ template <class T>
 void sums(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares) {
   for (Index c = 0; c < block.channels; ++c) sum[c] = squares[c] = 0;
   if (block.length == 1)
-    return sum_columns<T>(block.images, block.channels, sum, squares, [=]<class V>(Index r, Index j, V& a, V& b) {
-      const V d = load(x + r * block.channels + j, V()) - load(shift + j, V());
-      a += d;
-      b = multiply_add(d, d, b);
-    });
+    return sum_columns<T>(block.images, block.channels, sum, squares,
+                          [=]<class V>(Index r, Index j, V& a, V& b) {
+                            const V d = load(x + r * block.channels + j, V()) - load(shift + j, V());
+                            a += d;
+                            b = multiply_add(d, d, b);
+                          });
   for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
     const T *p = x + at, about = shift[c];
     sum_pairs<T>(runs, sum + c, squares + c, [=]<class V>(Index i, V& a, V& b) {
@@ -213,7 +215,8 @@ void normalize(const T* x, T* y, PlaneBlock block, const Coefficients<T>& k) {
         const Index at = r * block.channels;
         for_each<T>(block.channels, [=, &k]<class V>(Index j, V) {
           const V d = load(x + at + j, V()) - load(k.center + j, V());
-          store(y + at + j, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
+          store(y + at + j,
+                activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
         });
       }
       return;
@@ -238,13 +241,14 @@ void gradient_sums(const T* dy, const T* x, PlaneBlock block, const Coefficients
                             [=, &k]<class V>(Index r, Index j, V& a, V& b) {
                               const Index at = r * block.channels + j;
                               const V d = load(x + at, V()) - load(k.center + j, V());
-                              const V g = pull_back<kRectify, V>(load(dy + at, V()), d, load(k.scale + j, V()),
-                                                                 load(k.offset + j, V()));
+                              const V g = pull_back<kRectify, V>(
+                                  load(dy + at, V()), d, load(k.scale + j, V()), load(k.offset + j, V()));
                               a += g;
                               b = multiply_add(g, d, b);
                             });
     for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
-      const T *in = x + at, *gradient = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
+      const T *in = x + at, *gradient = dy + at, center = k.center[c], scale = k.scale[c],
+              offset = k.offset[c];
       sum_pairs<T>(runs, sum_g + c, sum_g_x + c, [=]<class V>(Index i, V& a, V& b) {
         const V d = load(in + i, V()) - V(center);
         const V g = pull_back<kRectify, V>(load(gradient + i, V()), d, V(scale), V(offset));
@@ -301,7 +305,8 @@ void gradient_sums_row(const T* dy, const T* x, const Row<T>& row, double* sum_g
       sum_pairs<T>(runs, sum_g, sum_g_x, [=]<class V>(Index i, V& a, V& b) {
         const V d = load(x + at + i, V()) - V(row.center), gamma = load(row.gamma + at + i, V());
         const V xhat = multiply_add(d, V(row.inv_std), V(row.shift));
-        const V g = pull_back<kRectify, V>(load(dy + at + i, V()), xhat, gamma, load(row.beta + at + i, V())) * gamma;
+        const V g =
+            pull_back<kRectify, V>(load(dy + at + i, V()), xhat, gamma, load(row.beta + at + i, V())) * gamma;
         a += g;
         b = multiply_add(g, d, b);
       });

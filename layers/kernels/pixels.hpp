@@ -18,10 +18,10 @@ struct PixelLayout {
   Index lanes;
   /// pixels(r, q)[c] = planes[c * plane + r * width + q]; 0 for c from `channels` up to pixels.channels.
   void (*to_pixels)(const float* planes, Index plane, Index channels, Index rows, Index width, Pixels pixels);
-  /// planes[c * plane + r * width + q] = pixels(r, q)[c] + bias[c], or 0 if `rectify` and that is negative; `bias` may be
-  /// null. pixels.channels is a multiple of lanes.
-  void (*from_pixels)(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane, Index channels,
-                      Index rows, Index width);
+  /// planes[c * plane + r * width + q] = pixels(r, q)[c] + bias[c], or 0 if `rectify` and that is negative;
+  /// `bias` may be null. pixels.channels is a multiple of lanes.
+  void (*from_pixels)(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane,
+                      Index channels, Index rows, Index width);
 };
 
 }  // namespace strata::kernels

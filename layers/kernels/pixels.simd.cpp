@@ -136,8 +136,8 @@ void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, I
   });
 }
 
-void from_pixels_and_rectify(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane, Index channels,
-                             Index rows, Index width) {
+void from_pixels_and_rectify(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane,
+                             Index channels, Index rows, Index width) {
   if (rectify) return from_pixels<true>(pixels, bias, planes, plane, channels, rows, width);
   from_pixels<false>(pixels, bias, planes, plane, channels, rows, width);
 }

@@ -69,7 +69,8 @@ void transform_block(const Tiling& tiling, const RowBlock& block, const Planes<c
   }
 }
 
-// Matrices (inputs, columns) of the filters, each of whose rows is an input channel and each column an output channel.
+// Matrices (inputs, columns) of the filters, each of whose rows is an input channel and each column an output
+// channel.
 struct FilterFrequencies {
   FilterFrequencies(Index inputs, Index outputs)
       : rows(inputs), columns(round_up(outputs, table<PixelLayout>().lanes)) {}
@@ -89,8 +90,8 @@ struct FilterFrequencies {
 };
 
 // y = filters applied to x.
-void correlate(const Planes<const float>& x, Index batch, Size2D padding, const float* filters, const float* bias,
-               bool rectify, const Planes<float>& y) {
+void correlate(const Planes<const float>& x, Index batch, Size2D padding, const float* filters,
+               const float* bias, bool rectify, const Planes<float>& y) {
   const auto& kernel = table<Winograd>();
   const auto& layout = table<PixelLayout>();
   const Index in = round_up(x.channels, layout.lanes), out = round_up(y.channels, layout.lanes);
@@ -117,8 +118,8 @@ void correlate(const Planes<const float>& x, Index batch, Size2D padding, const 
       Frequencies source = products.view();
       source.data += n * block.rows * columns * out;
       kernel.transform_output(source, block.rows, columns, output_pixels.view());
-      layout.from_pixels(output_pixels.view(), bias, rectify, y.at(block.image + n, rows.begin), y.plane(), y.channels,
-                         rows.count(), y.size.w);
+      layout.from_pixels(output_pixels.view(), bias, rectify, y.at(block.image + n, rows.begin), y.plane(),
+                         y.channels, rows.count(), y.size.w);
     }
   });
 }
@@ -139,13 +140,15 @@ Tensor<float> winograd_filters(const ConvolutionShape& s, const float* weight) {
   return FilterFrequencies(s.in_channels, s.out_channels).transform(filters, /*rotate=*/false);
 }
 
-void winograd_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias, float* y) {
-  correlate({x, s.in_channels, s.in}, s.batch, s.padding, filters, bias, s.rectify, {y, s.out_channels, s.out});
+void winograd_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias,
+                       float* y) {
+  correlate({x, s.in_channels, s.in}, s.batch, s.padding, filters, bias, s.rectify,
+            {y, s.out_channels, s.out});
 }
 
 // dx is the correlation of dy with the filters turned by 180 degrees, input and output channels swapped.
-void winograd_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight, const float* bias,
-                                     float* dx) {
+void winograd_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
+                                     const float* bias, float* dx) {
   const Filters filters{const_cast<float*>(weight), s.in_channels * 9, 9, s.in_channels};
   const auto turned = FilterFrequencies(s.out_channels, s.in_channels).transform(filters, /*rotate=*/true);
   correlate({dy, s.out_channels, s.out}, s.batch, {2 - s.padding.h, 2 - s.padding.w}, turned.data(), bias,

@@ -39,8 +39,8 @@ struct Algorithm {
 
 /// The forward pass of an algorithm that packs its filters first.
 template <auto kPack, auto kConvolve>
-void packed_first(const kernels::ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
-                  float* y) {
+void packed_first(const kernels::ConvolutionShape& shape, const float* x, const float* weight,
+                  const float* bias, float* y) {
   kConvolve(shape, x, kPack(shape, weight).data(), bias, y);
 }
 

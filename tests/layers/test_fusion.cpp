@@ -51,7 +51,9 @@ void add_block(Sequential<T>& net, Random& random, Problem& problem) {
     const Size2D kernel = random.below(2) ? Size2D(3) : Size2D(pick(random, 1, 3), pick(random, 1, 3));
     const bool grouped = random.below(5) == 0;
     problem.channels = grouped ? in : out;
-    net.add(Conv2D<T>{in, problem.channels, kernel,
+    net.add(Conv2D<T>{in,
+                      problem.channels,
+                      kernel,
                       {.stride = random.below(4) == 0 ? 2 : 1,
                        .padding = 1,
                        .groups = grouped ? in : 1,
@@ -73,9 +75,10 @@ struct Network {
 
 template <class T>
 Network<T> random_network(Random& random) {
-  Problem problem{{static_cast<std::size_t>(pick(random, 2, 5)), static_cast<std::size_t>(pick(random, 1, 6)),
-                   static_cast<std::size_t>(pick(random, 3, 21)), static_cast<std::size_t>(pick(random, 3, 21))},
-                  0};
+  Problem problem{
+      {static_cast<std::size_t>(pick(random, 2, 5)), static_cast<std::size_t>(pick(random, 1, 6)),
+       static_cast<std::size_t>(pick(random, 3, 21)), static_cast<std::size_t>(pick(random, 3, 21))},
+      0};
   problem.channels = static_cast<Index>(problem.input[1]);
   Network<T> result;
   add_block(result.net, random, problem);
@@ -99,7 +102,8 @@ void expect_same_state(Sequential<T>& fused, Sequential<T>& plain, double tolera
     if (const auto* count = std::get_if<std::int64_t*>(&a[i].value))
       EXPECT_EQ(**count, *std::get<std::int64_t*>(b[i].value));
     else
-      EXPECT_LT(max_error(*std::get<Tensor<T>*>(a[i].value), widen(*std::get<Tensor<T>*>(b[i].value)), 1), tolerance);
+      EXPECT_LT(max_error(*std::get<Tensor<T>*>(a[i].value), widen(*std::get<Tensor<T>*>(b[i].value)), 1),
+                tolerance);
   }
 }
 
@@ -132,8 +136,8 @@ void expect_same_inference(const Sequential<T>& net, const Tensor<T>& x, double 
   EXPECT_LT(max_error(net.infer(x), widen(expected), 1), tolerance);
 }
 
-// A value of x that lies at a kink within rounding may go either way: the training step computes the same rounded values
-// both ways, so that there the tolerance is for sums alone.
+// A value of x that lies at a kink within rounding may go either way: the training step computes the same
+// rounded values both ways, so that there the tolerance is for sums alone.
 template <class T>
 void check_random_networks(int networks, double training_tolerance, double inference_tolerance) {
   for (int seed = 0; seed < networks; ++seed) {
@@ -224,8 +228,11 @@ TEST_F(Fusion, StepsAsideWhereEveryLayerIsToBeChecked) {
   net.named_parameters()[0].second->value(0) = NAN;
   set_fusion(true);
   const FiniteChecks checks;
-  EXPECT_THAT([&] { net.forward(Random(1).normal<double>({2, 2, 3, 3})); },
-              ::testing::ThrowsMessage<NotFiniteError>(::testing::HasSubstr("SpatialBatchNorm '0'")));
+  EXPECT_THAT(
+      [&] {
+        net.forward(Random(1).normal<double>({2, 2, 3, 3}));
+      },
+      ::testing::ThrowsMessage<NotFiniteError>(::testing::HasSubstr("SpatialBatchNorm '0'")));
 }
 
 TEST_F(Fusion, NeedsAForwardAfterTheNetworkWasCopiedOrChanged) {
