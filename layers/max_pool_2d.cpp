@@ -7,12 +7,6 @@
 namespace strata {
 namespace {
 
-kernels::PoolGeometry geometry(const Pooling& pooling, const Shape& in, const Shape& out) {
-  const auto extent = [](const Shape& shape, std::size_t axis) { return static_cast<Index>(shape[axis]); };
-  return {extent(in, 2),    extent(in, 3),     pooling.window.h,  pooling.window.w, pooling.stride.h,
-          pooling.stride.w, pooling.padding.h, pooling.padding.w, extent(out, 2),   extent(out, 3)};
-}
-
 // Runs body(planes begin, end) over the N * C planes.
 template <class Body>
 void for_planes(const Shape& in, const Shape& out, const Body& body) {
@@ -23,7 +17,7 @@ void for_planes(const Shape& in, const Shape& out, const Body& body) {
 template <class T, class Position>
 Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, Tensor<Position>& positions) {
   const Shape in = x.shape(), out = pooling.output_shape(in);
-  const kernels::PoolGeometry g = geometry(pooling, in, out);
+  const kernels::PoolGeometry g = kernel_geometry(pooling, in, out);
   const auto& kernel = kernels::table<kernels::MaxPool<T, Position>>();
   auto y = empty<T>(out);
   positions = empty<Position>(out);
@@ -62,7 +56,7 @@ Tensor<T> MaxPool2D<T>::do_infer(Tensor<T> x) const {
 template <class T>
 Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy) {
   const Shape in = this->input_shape(), out = dy.shape();
-  const kernels::PoolGeometry g = geometry(pooling_, in, out);
+  const kernels::PoolGeometry g = kernel_geometry(pooling_, in, out);
   auto dx = empty<T>(in);
   std::visit(
       [&]<class Position>(Tensor<Position>& positions) {
