@@ -1,40 +1,42 @@
 #include "strata/layers/avg_pool_2d.hpp"
 
+#include <vector>
+
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/scratch.hpp"
+#include "strata/layers/kernels/sum_pool.hpp"
 
 namespace strata {
 namespace {
 
-// The part of a window that lies inside the image: [begin, end) along one axis.
-struct Span {
-  Index begin, end;
-};
-
-Span span(Index output, Index window, Index stride, Index padding, Index extent) {
-  const Index begin = output * stride - padding;
-  return {std::max<Index>(0, begin), std::min(extent, begin + window)};
+// 1 / (what the windows along one axis count).
+template <class T>
+std::vector<T> factors(Index outputs, Index window, Index stride, Index padding, Index extent,
+                       bool count_padding) {
+  std::vector<T> result;
+  for (Index i = 0; i < outputs; ++i) {
+    const Index begin = i * stride - padding;
+    const Index inside = std::min(extent, begin + window) - std::max<Index>(0, begin);
+    result.push_back(T{1} / static_cast<T>(count_padding ? window : inside));
+  }
+  return result;
 }
 
-// Runs body(plane, output index, rows, columns, 1 / divisor) for every output, planes in parallel.
-template <class Body>
-void for_windows(const Pooling& pooling, bool count_include_pad, const Shape& in, const Shape& out,
-                 const Body& body) {
-  const auto h = static_cast<Index>(in[2]), w = static_cast<Index>(in[3]);
-  const auto out_h = static_cast<Index>(out[2]), out_w = static_cast<Index>(out[3]);
-  const Index work = h * w + out_h * out_w * pooling.window.h * pooling.window.w;
-  const Index grain = std::max<Index>(1, (Index{1} << 16) / work);
-  parallel_ranges(static_cast<Index>(in[0] * in[1]), grain, [&](Index plane, Index planes_end) {
-    for (; plane < planes_end; ++plane)
-      for (Index i = 0; i < out_h; ++i) {
-        const Span rows = span(i, pooling.window.h, pooling.stride.h, pooling.padding.h, h);
-        for (Index j = 0; j < out_w; ++j) {
-          const Span columns = span(j, pooling.window.w, pooling.stride.w, pooling.padding.w, w);
-          const Index divisor = count_include_pad ? pooling.window.h * pooling.window.w
-                                                  : (rows.end - rows.begin) * (columns.end - columns.begin);
-          body(plane, (plane * out_h + i) * out_w + j, rows, columns, 1 / static_cast<double>(divisor));
-        }
-      }
-  });
+// Runs body(first plane, planes, windows, working memory), planes in parallel.
+template <class T, class Body>
+void for_planes(const Pooling& pooling, bool count_include_pad, const Shape& in, const Shape& out,
+                const Body& body) {
+  const kernels::PoolGeometry g = kernel_geometry(pooling, in, out);
+  const auto rows = factors<T>(g.out_h, g.kh, g.sh, g.ph, g.h, count_include_pad);
+  const auto columns = factors<T>(g.out_w, g.kw, g.sw, g.pw, g.w, count_include_pad);
+  const kernels::WeightedWindows<T> windows{g, rows.data(), columns.data()};
+  const Index work = g.h * g.w + g.out_h * (g.kh * g.w + g.kw * g.out_w);
+  parallel_ranges(static_cast<Index>(in[0] * in[1]), std::max<Index>(1, (Index{1} << 17) / work),
+                  [&](Index begin, Index end) {
+                    kernels::Scratch<T> row(windows.padded_width());
+                    body(begin, end - begin, windows, row.data());
+                  });
 }
 
 }  // namespace
@@ -57,32 +59,29 @@ std::string AvgPool2D<T>::options() const {
 
 template <class T>
 Tensor<T> AvgPool2D<T>::do_infer(Tensor<T> x) const {
-  auto y = empty<T>(pooling_.output_shape(x.shape()));
-  const auto h = static_cast<Index>(x.shape()[2]), w = static_cast<Index>(x.shape()[3]);
-  for_windows(pooling_, count_include_pad_, x.shape(), y.shape(),
-              [from = x.data(), to = y.data(), h, w](Index plane, Index output, Span rows, Span columns,
-                                                     double factor) {
-                double sum = 0;
-                for (Index row = rows.begin; row < rows.end; ++row)
-                  for (Index column = columns.begin; column < columns.end; ++column)
-                    sum += static_cast<double>(from[(plane * h + row) * w + column]);
-                to[output] = static_cast<T>(sum * factor);
-              });
+  const Shape in = x.shape(), out = pooling_.output_shape(in);
+  auto y = empty<T>(out);
+  for_planes<T>(pooling_, count_include_pad_, in, out,
+                [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
+                  const kernels::PoolGeometry& g = windows.geometry;
+                  kernels::table<kernels::SumPool<T>>().sum(x.data() + first * g.h * g.w,
+                                                            y.data() + first * g.out_h * g.out_w, planes,
+                                                            windows, row);
+                });
   return y;
 }
 
 template <class T>
 Tensor<T> AvgPool2D<T>::do_backward(Tensor<T> dy) {
-  auto dx = full<T>(this->input_shape(), T{0});
-  const auto h = static_cast<Index>(dx.shape()[2]), w = static_cast<Index>(dx.shape()[3]);
-  for_windows(pooling_, count_include_pad_, dx.shape(), dy.shape(),
-              [from = dy.data(), to = dx.data(), h, w](Index plane, Index output, Span rows, Span columns,
-                                                       double factor) {
-                const auto share = static_cast<T>(static_cast<double>(from[output]) * factor);
-                for (Index row = rows.begin; row < rows.end; ++row)
-                  for (Index column = columns.begin; column < columns.end; ++column)
-                    to[(plane * h + row) * w + column] += share;
-              });
+  const Shape in = this->input_shape(), out = dy.shape();
+  auto dx = empty<T>(in);
+  for_planes<T>(pooling_, count_include_pad_, in, out,
+                [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
+                  const kernels::PoolGeometry& g = windows.geometry;
+                  kernels::table<kernels::SumPool<T>>().spread(dy.data() + first * g.out_h * g.out_w,
+                                                               dx.data() + first * g.h * g.w, planes, windows,
+                                                               row);
+                });
   return dx;
 }
 

@@ -1,25 +1,10 @@
 #include "strata/layers/global_avg_pool_2d.hpp"
 
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/sum_pool.hpp"
 
 namespace strata {
-namespace {
-
-// In double, and in lanes so that it becomes vector code.
-template <class T>
-double sum(const T* x, Index count) {
-  constexpr Index kLanes = 8;
-  double lanes[kLanes] = {};
-  Index i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (Index lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(x[i + lane]);
-  for (; i < count; ++i) lanes[0] += static_cast<double>(x[i]);
-  double total = 0;
-  for (const double lane : lanes) total += lane;
-  return total;
-}
-
-}  // namespace
 
 template <class T>
 Shape GlobalAvgPool2D<T>::output_shape(const Shape& input) const {
@@ -32,11 +17,10 @@ template <class T>
 Tensor<T> GlobalAvgPool2D<T>::do_infer(Tensor<T> x) const {
   auto y = empty<T>(output_shape(x.shape()));
   const auto pixels = static_cast<Index>(x.shape()[2] * x.shape()[3]);
-  parallel_ranges(static_cast<Index>(y.size()), std::max<Index>(1, (Index{1} << 16) / pixels),
+  const auto& kernel = kernels::table<kernels::SumPool<T>>();
+  parallel_ranges(static_cast<Index>(y.size()), std::max<Index>(1, (Index{1} << 17) / pixels),
                   [&](Index begin, Index end) {
-                    for (Index plane = begin; plane < end; ++plane)
-                      y.data()[plane] = static_cast<T>(sum(x.data() + plane * pixels, pixels) /
-                                                       static_cast<double>(pixels));
+                    kernel.mean(x.data() + begin * pixels, y.data() + begin, end - begin, pixels);
                   });
   return y;
 }

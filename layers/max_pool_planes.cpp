@@ -3,16 +3,6 @@
 #include "strata/framework/instruction_set.hpp"
 
 namespace strata {
-namespace {
-
-kernels::PoolGeometry geometry(const Pooling& pooling, const Shape& in, const Shape& out) {
-  const auto extent = [](const Shape& shape, std::size_t axis) { return static_cast<Index>(shape[axis]); };
-  return {extent(in, 2),    extent(in, 3),     pooling.window.h,  pooling.window.w, pooling.stride.h,
-          pooling.stride.w, pooling.padding.h, pooling.padding.w, extent(out, 2),   extent(out, 3)};
-}
-
-}  // namespace
-
 template <class T>
 MaxPoolPlanes<T>::MaxPoolPlanes(const Pooling& pooling) : pooling_(pooling) {
   if (pooling.window.h * pooling.window.w > 256) positions_ = Tensor<std::uint32_t>();
@@ -21,7 +11,7 @@ MaxPoolPlanes<T>::MaxPoolPlanes(const Pooling& pooling) : pooling_(pooling) {
 template <class T>
 void MaxPoolPlanes<T>::begin(const Shape& in) {
   const Shape out = pooling_.output_shape(in);
-  geometry_ = geometry(pooling_, in, out);
+  geometry_ = kernel_geometry(pooling_, in, out);
   std::visit([&]<class Position>(Tensor<Position>& positions) { positions = empty<Position>(out); },
              positions_);
 }

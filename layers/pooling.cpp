@@ -41,4 +41,10 @@ std::string Pooling::options() const {
          (padding == Size2D(0) ? "" : ", padding " + to_string(padding));
 }
 
+kernels::PoolGeometry kernel_geometry(const Pooling& pooling, const Shape& in, const Shape& out) {
+  const auto extent = [](const Shape& shape, std::size_t axis) { return static_cast<Index>(shape[axis]); };
+  return {extent(in, 2),    extent(in, 3),     pooling.window.h,  pooling.window.w, pooling.stride.h,
+          pooling.stride.w, pooling.padding.h, pooling.padding.w, extent(out, 2),   extent(out, 3)};
+}
+
 }  // namespace strata

@@ -6,6 +6,7 @@
 
 #include "strata/framework/size_2d.hpp"
 #include "strata/framework/tensor.hpp"
+#include "strata/layers/kernels/pool_geometry.hpp"
 
 namespace strata {
 
@@ -27,5 +28,8 @@ struct Pooling {
   /// "window 3x3, stride 2x2, padding 1x1"
   std::string options() const;
 };
+
+/// As the kernels take it, for images of these shapes.
+kernels::PoolGeometry kernel_geometry(const Pooling& pooling, const Shape& in, const Shape& out);
 
 }  // namespace strata

@@ -1,15 +1,30 @@
 #include "strata/layers/upsample_2d.hpp"
 
+#include <vector>
+
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/scratch.hpp"
+#include "strata/layers/kernels/sum_pool.hpp"
 
 namespace strata {
 namespace {
 
-// Runs body(begin, end) over the N * C * H rows of the small image, of which one becomes `large` values.
-template <class Body>
-void for_rows(const Shape& small, Index large, const Body& body) {
-  parallel_ranges(static_cast<Index>(small[0] * small[1] * small[2]),
-                  std::max<Index>(1, (Index{1} << 16) / std::max<Index>(1, large)), body);
+// Runs body(first plane, planes, windows, working memory), planes in parallel: each pixel of the small image
+// is a window of the large one.
+template <class T, class Body>
+void for_planes(const Shape& small, Size2D scale, const Body& body) {
+  const auto h = static_cast<Index>(small[2]), w = static_cast<Index>(small[3]);
+  if (h * w == 0) return;
+  const std::vector<T> ones(static_cast<std::size_t>(std::max(h, w)), T{1});
+  const kernels::WeightedWindows<T> windows{
+      {h * scale.h, w * scale.w, scale.h, scale.w, scale.h, scale.w, 0, 0, h, w}, ones.data(), ones.data()};
+  parallel_ranges(static_cast<Index>(small[0] * small[1]),
+                  std::max<Index>(1, (Index{1} << 17) / (h * w * scale.h * scale.w)),
+                  [&](Index begin, Index end) {
+                    kernels::Scratch<T> row(windows.padded_width());
+                    body(begin, end - begin, windows, row.data());
+                  });
 }
 
 }  // namespace
@@ -30,33 +45,24 @@ Shape Upsample2D<T>::output_shape(const Shape& input) const {
 template <class T>
 Tensor<T> Upsample2D<T>::do_infer(Tensor<T> x) const {
   auto y = empty<T>(output_shape(x.shape()));
-  const auto w = static_cast<Index>(x.shape()[3]), large_w = w * scale_.w;
-  for_rows(x.shape(), large_w * scale_.h, [&](Index begin, Index end) {
-    for (Index row = begin; row < end; ++row) {
-      const T* const from = x.data() + row * w;
-      T* const to = y.data() + row * scale_.h * large_w;
-      for (Index column = 0; column < w; ++column)
-        std::fill_n(to + column * scale_.w, scale_.w, from[column]);
-      for (Index copy = 1; copy < scale_.h; ++copy) std::copy_n(to, large_w, to + copy * large_w);
-    }
-  });
+  for_planes<T>(
+      x.shape(), scale_, [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
+        const kernels::PoolGeometry& g = windows.geometry;
+        kernels::table<kernels::SumPool<T>>().spread(x.data() + first * g.out_h * g.out_w,
+                                                     y.data() + first * g.h * g.w, planes, windows, row);
+      });
   return y;
 }
 
 template <class T>
 Tensor<T> Upsample2D<T>::do_backward(Tensor<T> dy) {
   auto dx = empty<T>(this->input_shape());
-  const auto w = static_cast<Index>(dx.shape()[3]), large_w = w * scale_.w;
-  for_rows(dx.shape(), large_w * scale_.h, [&](Index begin, Index end) {
-    for (Index row = begin; row < end; ++row)
-      for (Index column = 0; column < w; ++column) {
-        const T* const from = dy.data() + row * scale_.h * large_w + column * scale_.w;
-        double sum = 0;
-        for (Index i = 0; i < scale_.h; ++i)
-          for (Index j = 0; j < scale_.w; ++j) sum += static_cast<double>(from[i * large_w + j]);
-        dx.data()[row * w + column] = static_cast<T>(sum);
-      }
-  });
+  for_planes<T>(
+      dx.shape(), scale_, [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
+        const kernels::PoolGeometry& g = windows.geometry;
+        kernels::table<kernels::SumPool<T>>().sum(
+            dy.data() + first * g.h * g.w, dx.data() + first * g.out_h * g.out_w, planes, windows, row);
+      });
   return dx;
 }
 

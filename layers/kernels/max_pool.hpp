@@ -3,15 +3,9 @@
 
 #include <cstdint>
 
-#include "strata/framework/index.hpp"
+#include "strata/layers/kernels/pool_geometry.hpp"
 
 namespace strata::kernels {
-
-/// A window of kh x kw that moves in steps of sh x sw over an h x w plane padded by ph and pw; out_h x out_w
-/// results.
-struct PoolGeometry {
-  Index h, w, kh, kw, sh, sw, ph, pw, out_h, out_w;
-};
 
 /// Position holds a place in the window, row * kw + column.
 template <class T, class Position>

@@ -1,0 +1,156 @@
+#include "strata/layers/kernels/sum_pool.hpp"
+
+#include <cstring>
+
+#include "strata/framework/instruction_set.hpp"
+
+// Plain loops, which the compiler turns into vector code for each instruction set: for that, strides of 1 and
+// 2 are constants.
+namespace strata::kernels {
+namespace {
+
+constexpr Index larger(Index a, Index b) {
+  return a > b ? a : b;
+}
+constexpr Index smaller(Index a, Index b) {
+  return a < b ? a : b;
+}
+
+constexpr Index kAnyStride = 0;
+
+template <class T>
+void clear(T* x, Index count) {
+  std::memset(x, 0, static_cast<std::size_t>(count) * sizeof(T));
+}
+
+// sums[j] = factor * factors[j] * sum of the window's part of padded_row.
+template <Index kStride, class T>
+void sum_columns(const T* __restrict padded_row, const PoolGeometry& g, T factor, const T* __restrict factors,
+                 T* __restrict sums) {
+  const Index stride = kStride == kAnyStride ? g.sw : kStride, count = g.out_w;
+  if (g.kw == 2) {
+    for (Index j = 0; j < count; ++j)
+      sums[j] = (padded_row[j * stride] + padded_row[j * stride + 1]) * (factor * factors[j]);
+  } else if (g.kw == 3) {
+    for (Index j = 0; j < count; ++j)
+      sums[j] = (padded_row[j * stride] + padded_row[j * stride + 1] + padded_row[j * stride + 2]) *
+                (factor * factors[j]);
+  } else {
+    for (Index j = 0; j < count; ++j) sums[j] = padded_row[j * stride];
+    for (Index column = 1; column < g.kw; ++column)
+      for (Index j = 0; j < count; ++j) sums[j] += padded_row[j * stride + column];
+    for (Index j = 0; j < count; ++j) sums[j] *= factor * factors[j];
+  }
+}
+
+// The reverse: padded_row[x] = sum over the windows that cover column x of factor * factors[j] * values[j].
+template <Index kStride, class T>
+void spread_columns(const T* __restrict values, const PoolGeometry& g, T factor, const T* __restrict factors,
+                    T* __restrict padded_row, Index padded_width) {
+  const Index stride = kStride == kAnyStride ? g.sw : kStride, count = g.out_w;
+  if (kStride == 2 && g.kw == 2) {
+    for (Index j = 0; j < count; ++j) {
+      const T value = values[j] * (factor * factors[j]);
+      padded_row[2 * j] = value;
+      padded_row[2 * j + 1] = value;
+    }
+    clear(padded_row + 2 * count, padded_width - 2 * count);
+    return;
+  }
+  clear(padded_row, padded_width);
+  for (Index column = 0; column < g.kw; ++column)
+    for (Index j = 0; j < count; ++j) padded_row[j * stride + column] += values[j] * (factor * factors[j]);
+}
+
+template <Index kStride, class T>
+void sum_planes(const T* x, T* y, Index planes, const WeightedWindows<T>& windows, T* row) {
+  const PoolGeometry& g = windows.geometry;
+  clear(row, windows.padded_width());
+  T* __restrict const inside = row + g.pw;
+  for (Index plane = 0; plane < planes; ++plane, x += g.h * g.w)
+    for (Index i = 0; i < g.out_h; ++i, y += g.out_w) {
+      const Index top = i * g.sh - g.ph, begin = larger(0, top), end = smaller(g.h, top + g.kh);
+      std::memcpy(inside, x + begin * g.w, static_cast<std::size_t>(g.w) * sizeof(T));
+      for (Index line = begin + 1; line < end; ++line) {
+        const T* __restrict const from = x + line * g.w;
+        for (Index column = 0; column < g.w; ++column) inside[column] += from[column];
+      }
+      sum_columns<kStride>(row, g, windows.rows[i], windows.columns, y);
+    }
+}
+
+template <Index kStride, class T>
+void spread_planes(const T* y, T* x, Index planes, const WeightedWindows<T>& windows, T* row) {
+  const PoolGeometry& g = windows.geometry;
+  const T* __restrict const inside = row + g.pw;
+  const bool apart = g.kh <= g.sh;  // no row lies in two windows
+  for (Index plane = 0; plane < planes; ++plane, x += g.h * g.w) {
+    if (!apart || g.kh < g.sh || g.out_h * g.sh < g.h + g.ph) clear(x, g.h * g.w);
+    for (Index i = 0; i < g.out_h; ++i, y += g.out_w) {
+      spread_columns<kStride>(y, g, windows.rows[i], windows.columns, row, windows.padded_width());
+      const Index top = i * g.sh - g.ph, begin = larger(0, top), end = smaller(g.h, top + g.kh);
+      for (Index line = begin; line < end; ++line) {
+        T* __restrict const to = x + line * g.w;
+        if (apart)
+          std::memcpy(to, inside, static_cast<std::size_t>(g.w) * sizeof(T));
+        else
+          for (Index column = 0; column < g.w; ++column) to[column] += inside[column];
+      }
+    }
+  }
+}
+
+template <class T>
+void sum(const T* x, T* y, Index planes, const WeightedWindows<T>& windows, T* row) {
+  switch (windows.geometry.sw) {
+    case 1:
+      return sum_planes<1>(x, y, planes, windows, row);
+    case 2:
+      return sum_planes<2>(x, y, planes, windows, row);
+    default:
+      return sum_planes<kAnyStride>(x, y, planes, windows, row);
+  }
+}
+
+template <class T>
+void spread(const T* y, T* x, Index planes, const WeightedWindows<T>& windows, T* row) {
+  switch (windows.geometry.sw) {
+    case 1:
+      return spread_planes<1>(y, x, planes, windows, row);
+    case 2:
+      return spread_planes<2>(y, x, planes, windows, row);
+    default:
+      return spread_planes<kAnyStride>(y, x, planes, windows, row);
+  }
+}
+
+template <class T>
+void mean(const T* x, T* y, Index planes, Index size) {
+  constexpr Index kSums = 16;
+  for (Index plane = 0; plane < planes; ++plane, x += size) {
+    double sums[kSums] = {};
+    Index i = 0;
+    for (; i + kSums <= size; i += kSums)
+      for (Index lane = 0; lane < kSums; ++lane) sums[lane] += static_cast<double>(x[i + lane]);
+    for (Index lane = 0; i + lane < size; ++lane) sums[lane] += static_cast<double>(x[i + lane]);
+    for (Index half = kSums / 2; half > 0; half /= 2)
+      for (Index lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    y[plane] = static_cast<T>(sums[0] / static_cast<double>(size));
+  }
+}
+
+template <class T>
+constexpr SumPool<T> kTable{sum<T>, spread<T>, mean<T>};
+
+}  // namespace
+
+template <>
+const SumPool<float>& compiled_for<SumPool<float>, InstructionSet::STRATA_ISA>() {
+  return kTable<float>;
+}
+template <>
+const SumPool<double>& compiled_for<SumPool<double>, InstructionSet::STRATA_ISA>() {
+  return kTable<double>;
+}
+
+}  // namespace strata::kernels
