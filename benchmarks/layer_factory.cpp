@@ -1,5 +1,6 @@
 #include "benchmarks/layer_factory.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -13,11 +14,20 @@ using nlohmann::json;
 using LayerPointer = std::unique_ptr<st::Layer<float>>;
 using Tensors = std::vector<st::Tensor<float>>;
 
+// Normal numbers; the same million over and over, as to draw them would take longer than to measure.
+st::Tensor<float> numbers(const st::Shape& shape) {
+  static const auto block = st::Random(1).normal<float>({std::size_t{1} << 20});
+  auto result = st::empty<float>(shape);
+  for (std::size_t i = 0; i < result.size(); i += block.size())
+    std::copy_n(block.data(), std::min(block.size(), result.size() - i), result.data() + i);
+  return result;
+}
+
 class LayerSubject final : public Subject {
  public:
   LayerSubject(LayerPointer layer, const st::Shape& shape)
-      : layer_(std::move(layer)), input_(st::Random(1).normal<float>(shape)),
-        gradient_(st::Random(2).normal<float>(layer_->output_shape(shape))) {
+      : layer_(std::move(layer)), input_(numbers(shape)),
+        gradient_(numbers(layer_->output_shape(shape))) {
     layer_->initialize(0);
   }
   void prepare() override {
@@ -38,8 +48,8 @@ class JoinSubject final : public Subject {
  public:
   JoinSubject(std::unique_ptr<st::Join<float>> join, std::vector<st::Shape> shapes)
       : join_(std::move(join)), shapes_(std::move(shapes)),
-        gradient_(st::Random(2).normal<float>(join_->output_shape(shapes_))) {
-    for (const st::Shape& shape : shapes_) inputs_.push_back(st::Random(1).normal<float>(shape));
+        gradient_(numbers(join_->output_shape(shapes_))) {
+    for (const st::Shape& shape : shapes_) inputs_.push_back(numbers(shape));
   }
   void prepare() override {
     x_ = inputs_;
