@@ -3,7 +3,6 @@ import datetime
 import json
 import os
 import pathlib
-import statistics
 
 import numpy
 
@@ -25,7 +24,7 @@ def row(part, benchmark, peer, ours, theirs, *, batch=None, threads=2, unit="ms"
     return {
         "part": part, "benchmark": benchmark, "batch": batch, "threads": threads, "peer": peer.name,
         "ours_ms": ours_median if is_time else None, "peer_ms": peer_median if is_time else None,
-        "ratio": significant(statistics.median(ours) / statistics.median(theirs)),
+        "ratio": significant(numpy.median(ours) / numpy.median(theirs)),
         "unit": unit, "ours": ours_median, "theirs": peer_median,
         "ours_quartiles": [low, high], "peer_quartiles": [peer_low, peer_high], "samples": [len(ours), len(theirs)],
         "library": peer.library, "version": peer.version, **extra, **provenance(),
@@ -48,6 +47,11 @@ def comparison_rows(part, benchmark, ours, times, failed, **fields):
     return [row(part, benchmark, peer, times[ours], values, **fields)
             for peer, values in times.items() if peer != ours] + \
         [missing_row(part, benchmark, peer, reason, **fields) for peer, reason in failed.items()]
+
+
+def key(entry):
+    """What tells one measurement from another."""
+    return tuple(entry[name] for name in ("part", "benchmark", "batch", "threads", "peer"))
 
 
 def provenance():

@@ -47,16 +47,22 @@ def main():
 
 
 def measure(part, session, path):
-    """Puts the part's new rows in place of the old; a part that fails keeps its old ones and gives status 1."""
+    """Puts the part's new rows in place of the old. Of a part that fails, or is stopped, the new rows take the place
+    of those of the same measurement, the rest stands, and the status is 1."""
+    new, complete = [], False
     try:
-        new = list(importlib.import_module(f"parts.{part}").measure(session))
+        for row in importlib.import_module(f"parts.{part}").measure(session):
+            new.append(row)
+        complete = True
     except Exception:
         traceback.print_exc()
-        session.say(f"{part}: failed; its old rows stand")
-        return 1
-    rows.save(path, sorted([row for row in rows.load(path) if row["part"] != part] + new,
-                           key=lambda row: list(PLAN).index(row["part"])))
-    return 0
+        session.say(f"{part}: failed; what it had not measured yet stays as it was")
+    finally:
+        replaced = {rows.key(row) for row in new}
+        old = [row for row in rows.load(path)
+               if row["part"] != part or not complete and rows.key(row) not in replaced]
+        rows.save(path, sorted(old + new, key=lambda row: list(PLAN).index(row["part"])))
+    return 0 if complete else 1
 
 
 if __name__ == "__main__":

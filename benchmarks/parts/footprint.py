@@ -29,7 +29,7 @@ class Build:
 
 
 def measure(session):
-    session.pool.close()  # quiet while programs start
+    session.pool.close()  # their memory and threads are out of the way
     ours = strata_build(session)
     peers = [(program, libtorch_build(session, program)) for program in libtorch_programs(session)]
     builds = [ours] + [build for _, build in peers if build]
@@ -46,7 +46,9 @@ def measure(session):
 def compare(session, benchmark, ours, builds, failed, measurement, rounds, **fields):
     session.say(f"footprint: {benchmark}")
     values, lost = {}, {}
-    for _ in range(rounds):
+    for round_ in range(rounds):
+        if round_ and not session.left():
+            break
         for build in builds:
             if build.program in lost:
                 continue
@@ -161,8 +163,9 @@ def pytorch_memory(session):
             worker.stop()
 
     mine = peak(programs.strata())
-    for peer in [maker(layout) for maker in (programs.debian_pytorch, programs.pytorch)
-                 for layout in ("NCHW", "channels-last")]:
+    peers = [maker(layout) for maker in (programs.debian_pytorch, programs.pytorch)
+             for layout in ("NCHW", "channels-last")]
+    for peer in peers:
         try:
             yield row("footprint", "peak memory of vgg training", peer, [mine], [peak(peer)], unit="MB", batch=64)
         except PeerError as error:
