@@ -19,8 +19,7 @@ void add_conv_norm(Net& net, unsigned side, unsigned inputs, unsigned outputs) {
 
 // Activations belong to layers here: a linear layer of scale 1 is a ReLU alone, and pooling before ReLU gives what
 // ReLU before pooling does.
-Net make_vgg() {
-  Net net;
+void add_vgg(Net& net) {
   unsigned side = 32, inputs = 3;
   for (const unsigned outputs : {32, 64, 128}) {
     add_conv_norm(net, side, inputs, outputs);
@@ -33,7 +32,6 @@ Net make_vgg() {
   net << tn::fully_connected_layer<tn::activation::identity>(side * side * inputs, 256)
       << tn::batch_normalization_layer(1, 256) << tn::linear_layer<tn::activation::relu>(256)
       << tn::dropout_layer(256, 0.5f) << tn::fully_connected_layer<tn::activation::softmax>(256, 10);
-  return net;
 }
 
 benchmarks::Work prepare(const nlohmann::json& request) {
@@ -50,7 +48,8 @@ benchmarks::Work prepare(const nlohmann::json& request) {
     for (float& value : image) value = normal(generator);
     labels.push_back(generator() % 10);
   }
-  auto net = std::make_shared<Net>(make_vgg());
+  auto net = std::make_shared<Net>();
+  add_vgg(*net);
   benchmarks::Work work;
   work.call = [=, optimizer = tn::momentum()]() mutable {
     net->train<tn::cross_entropy_multiclass>(optimizer, images, labels, batch, 1);
