@@ -1,5 +1,5 @@
-// Trains vgg on Fashion-MNIST until it recognizes so many of the test images; prints a line of JSON an epoch. The
-// recipe is train_cifar's, on all training images. Reading the files is on the clock.
+// Trains vgg on Fashion-MNIST until it recognizes so many of the test images; prints a line of JSON an epoch.
+// The recipe is train_cifar's, on all training images. Reading the files is on the clock.
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -42,7 +42,9 @@ void train(const Options& options) {
        .after_epoch = [&](st::EpochReport& epoch) {
          const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
          const double accuracy = epoch.record.validation_accuracy;
-         std::cout << nlohmann::json{{"epoch", epoch.record.epoch}, {"seconds", seconds.count()}, {"accuracy", accuracy}}
+         std::cout << nlohmann::json{{"epoch", epoch.record.epoch},
+                                     {"seconds", seconds.count()},
+                                     {"accuracy", accuracy}}
                    << std::endl;
          epoch.stop = accuracy >= options.target;
        }}};

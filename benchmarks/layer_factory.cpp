@@ -26,8 +26,7 @@ st::Tensor<float> numbers(const st::Shape& shape) {
 class LayerSubject final : public Subject {
  public:
   LayerSubject(LayerPointer layer, const st::Shape& shape)
-      : layer_(std::move(layer)), input_(numbers(shape)),
-        gradient_(numbers(layer_->output_shape(shape))) {
+      : layer_(std::move(layer)), input_(numbers(shape)), gradient_(numbers(layer_->output_shape(shape))) {
     layer_->initialize(0);
   }
   void prepare() override {
@@ -47,8 +46,7 @@ class LayerSubject final : public Subject {
 class JoinSubject final : public Subject {
  public:
   JoinSubject(std::unique_ptr<st::Join<float>> join, std::vector<st::Shape> shapes)
-      : join_(std::move(join)), shapes_(std::move(shapes)),
-        gradient_(numbers(join_->output_shape(shapes_))) {
+      : join_(std::move(join)), shapes_(std::move(shapes)), gradient_(numbers(join_->output_shape(shapes_))) {
     for (const st::Shape& shape : shapes_) inputs_.push_back(numbers(shape));
   }
   void prepare() override {
@@ -112,13 +110,11 @@ LayerPointer make_layer(const json& entry, const json& shape, const std::vector<
   if (name == "Dropout") return make<st::Dropout<T>>(0.5);
   if (name == "Dropout2D") return make<st::Dropout2D<T>>(0.5);
   if (name == "MaxPool2D")
-    return make<st::MaxPool2D<T>>(
-        option("kernel", 1),
-        st::MaxPool2DOptions{.stride = option("stride", 1), .padding = option("padding", 0)});
+    return make<st::MaxPool2D<T>>(option("kernel", 1), st::MaxPool2DOptions{.stride = option("stride", 1),
+                                                                            .padding = option("padding", 0)});
   if (name == "AvgPool2D")
-    return make<st::AvgPool2D<T>>(
-        option("kernel", 1),
-        st::AvgPool2DOptions{.stride = option("stride", 1), .padding = option("padding", 0)});
+    return make<st::AvgPool2D<T>>(option("kernel", 1), st::AvgPool2DOptions{.stride = option("stride", 1),
+                                                                            .padding = option("padding", 0)});
   if (name == "GlobalAvgPool2D") return make<st::GlobalAvgPool2D<T>>();
   if (name == "Upsample2D") return make<st::Upsample2D<T>>(option("scale", 1));
   if (name == "Flatten") return make<st::Flatten<T>>();

@@ -1,6 +1,7 @@
-// Strata's layers alone, forward and backward, on the cases of layers.json; besides, what the machine can do: its
-// fastest product of matrices and the passes over memory that no normalization can do without.
+// Strata's layers alone, forward and backward, on the cases of layers.json; besides, what the machine can do:
+// its fastest product of matrices and the passes over memory that no normalization can do without.
 #include <algorithm>
+#include <benchmark/benchmark.h>
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -10,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include <benchmark/benchmark.h>
 #include <nlohmann/json.hpp>
 
 #include "benchmarks/layer_factory.hpp"
@@ -36,7 +36,8 @@ void time(benchmark::State& state, const Function& function) {
   state.SetIterationTime(seconds_since(start));
 }
 
-// A layer consumes its input and its gradient; what it is given is made, and what it gives is freed, off the clock.
+// A layer consumes its input and its gradient; what it is given is made, and what it gives is freed, off the
+// clock.
 void forward(benchmark::State& state, const json& entry, const json& shape) {
   const std::unique_ptr<Subject> subject = benchmarks::make_subject(entry, shape);
   for (auto _ : state) {
@@ -54,8 +55,8 @@ void backward(benchmark::State& state, const json& entry, const json& shape) {
   }
 }
 
-// How many rounds fit into so many seconds, all that is off the clock included: Google Benchmark counts what is on the
-// clock alone, and would copy the input of a layer that does next to nothing for minutes.
+// How many rounds fit into so many seconds, all that is off the clock included: Google Benchmark counts what
+// is on the clock alone, and would copy the input of a layer that does next to nothing for minutes.
 std::int64_t rounds_within(double seconds, const json& entry, const json& shape) {
   const std::unique_ptr<Subject> subject = benchmarks::make_subject(entry, shape);
   const auto round = [&] {
@@ -72,8 +73,8 @@ std::int64_t rounds_within(double seconds, const json& entry, const json& shape)
 constexpr st::Index kGrain = 16384;
 
 // Compiled for the processor at hand, as the kernels are.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void add(const float* a, const float* b, float* c,
-                                                                      st::Index count) {
+__attribute__((target_clones("avx512f", "avx2", "default"))) void add(const float* a, const float* b,
+                                                                      float* c, st::Index count) {
   for (st::Index i = 0; i < count; ++i) c[i] = a[i] + b[i];
 }
 

@@ -29,8 +29,7 @@ std::shared_ptr<st::Layer<float>> make_network(const json& request, const st::Sh
 // Forward, cross-entropy, backward, SGD with momentum.
 std::function<void()> training_step(std::shared_ptr<st::Layer<float>> net, st::Tensor<float> images,
                                     st::Labels labels) {
-  auto optimizer =
-      std::make_shared<st::SGD<float>>(st::SGDOptions{.learning_rate = 0.01, .momentum = 0.9});
+  auto optimizer = std::make_shared<st::SGD<float>>(st::SGDOptions{.learning_rate = 0.01, .momentum = 0.9});
   return [=, parameters = net->parameters(), loss = st::SoftmaxCrossEntropy<float>{}] {
     auto result = loss(net->forward(images), labels);
     net->backward_parameters(std::move(result.gradient));

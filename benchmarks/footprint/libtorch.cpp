@@ -1,7 +1,6 @@
 // footprint/strata.cpp for libtorch.
 #include <cstdlib>
 #include <iostream>
-
 #include <torch/torch.h>
 
 namespace nn = torch::nn;

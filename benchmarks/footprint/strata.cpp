@@ -1,7 +1,6 @@
 // A user's program: builds vgg, evaluates one image, takes as many training steps as it is told, and waits.
 #include <cstdlib>
 #include <iostream>
-
 #include <strata/strata.hpp>
 
 namespace st = strata;

@@ -1,9 +1,9 @@
 // dlib's training step of the vgg network, single-threaded but for OpenBLAS.
+#include <dlib/dnn.h>
 #include <random>
 #include <stdexcept>
 
 #include <cblas.h>
-#include <dlib/dnn.h>
 
 #include "benchmarks/protocol.hpp"
 

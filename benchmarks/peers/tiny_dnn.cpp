@@ -1,8 +1,7 @@
 // tiny-dnn's training step of the vgg network.
+#include <omp.h>
 #include <random>
 #include <stdexcept>
-
-#include <omp.h>
 #include <tiny_dnn/tiny_dnn.h>
 
 #include "benchmarks/protocol.hpp"
@@ -12,13 +11,14 @@ using Net = tn::network<tn::sequential>;
 
 namespace {
 
+// Without the bias, which the norm cancels, its convolution reads past the end of its arguments.
 void add_conv_norm(Net& net, unsigned side, unsigned inputs, unsigned outputs) {
-  net << tn::convolutional_layer<tn::activation::identity>(side, side, 3, inputs, outputs, tn::padding::same, false)
+  net << tn::convolutional_layer<tn::activation::identity>(side, side, 3, inputs, outputs, tn::padding::same)
       << tn::batch_normalization_layer(side * side, outputs);
 }
 
-// Activations belong to layers here: a linear layer of scale 1 is a ReLU alone, and pooling before ReLU gives what
-// ReLU before pooling does.
+// Activations belong to layers here: a linear layer of scale 1 is a ReLU alone, and pooling before ReLU gives
+// what ReLU before pooling does.
 void add_vgg(Net& net) {
   unsigned side = 32, inputs = 3;
   for (const unsigned outputs : {32, 64, 128}) {
