@@ -1,71 +1,68 @@
 #!/usr/bin/python3
-"""Measures Strata's training step beside PyTorch's, in turn, and prints medians and their ratio.
+"""Measures Strata beside its peers and writes docs/benchmarks.json and docs/benchmarks.md.
 
-Both programs print one JSON line a round, {"ms": milliseconds}. They run A B A B ..., so that a machine whose speed
-drifts slows both; a figure is the median over all rounds of all turns.
+Parts: step, inference, layers, accuracy, scaling, footprint; all of them, in at most half an hour, unless some are
+named. What is not measured again stays in the files. A peer that is not installed, or fails, is left out, and the page
+says so.
 """
 import argparse
-import json
-import os
+import importlib
 import pathlib
-import statistics
-import subprocess
 import sys
+import traceback
 
-HERE = pathlib.Path(__file__).resolve().parent
+import report
+import rows
+from programs import HERE, Pool, Programs
+from session import Session
 
-
-def rounds(command, threads):
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "STRATA_NUM_THREADS": str(threads)}
-    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-    return [json.loads(line)["ms"] for line in output.splitlines() if line.startswith("{")]
-
-
-def quartiles(values):
-    low, median, high = statistics.quantiles(values, n=4)
-    return f"{median:8.1f} ms  ({low:.1f} to {high:.1f})"
-
-
-def compare(args, model, batch, threads, channels_last):
-    common = ["--model", model, "--batch", str(batch), "--threads", str(threads), "--rounds", str(args.rounds)]
-    ours = [str(pathlib.Path(args.build) / "benchmarks" / "step"), *common]
-    peer = [args.python, str(HERE / "peers" / "pytorch_step.py"), *common]
-    if channels_last:
-        peer.append("--channels-last")
-    ours_ms, peer_ms = [], []
-    for _ in range(args.turns):
-        ours_ms += rounds(ours, threads)
-        peer_ms += rounds(peer, threads)
-    name = "PyTorch, channels-last" if channels_last else "PyTorch"
-    ratio = statistics.median(ours_ms) / statistics.median(peer_ms)
-    print(f"{model} step, batch {batch}, threads {threads}")
-    print(f"  {'Strata':24}{quartiles(ours_ms)}")
-    print(f"  {name:24}{quartiles(peer_ms)}    ratio {ratio:.3f}", flush=True)
-    return {
-        "benchmark": f"{model} training step", "batch": batch, "threads": threads, "peer": name,
-        "ours_ms": round(statistics.median(ours_ms), 3), "peer_ms": round(statistics.median(peer_ms), 3),
-        "ratio": round(ratio, 4),
-    }
+# Minutes of each part.
+PLAN = {"step": 10.5, "inference": 2.5, "layers": 4.5, "accuracy": 6, "scaling": 3, "footprint": 2.5}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/bench", help="where the benchmarks were built")
-    parser.add_argument("--python", default="/usr/bin/python3", help="an interpreter that has PyTorch")
-    parser.add_argument("--model", nargs="+", default=["vgg"], choices=["vgg", "quick", "resnet"])
-    parser.add_argument("--batch", nargs="+", type=int, default=[64])
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--turns", type=int, default=3, help="how often the two programs take turns")
-    parser.add_argument("--rounds", type=int, default=20, help="training steps counted in a turn")
-    parser.add_argument("--json", type=pathlib.Path, help="write the rows to this file")
+    parser.add_argument("part", nargs="*", choices=[*PLAN, []], default=[], metavar="NAME", help=", ".join(PLAN))
+    parser.add_argument("--build", type=pathlib.Path, default=HERE.parent / "build" / "bench",
+                        help="where the benchmarks were built")
+    parser.add_argument("--output", type=pathlib.Path, default=HERE.parent / "docs", help="folder of the results")
+    parser.add_argument("--minutes", type=float, default=sum(PLAN.values()),
+                        help="what all parts may take; less makes a trial with few rounds")
+    parser.add_argument("--report", action="store_true", help="only write the page anew from the figures")
     args = parser.parse_args()
 
-    rows = [
-        compare(args, model, batch, threads, channels_last)
-        for model in args.model for batch in args.batch for threads in args.threads for channels_last in (False, True)
-    ]
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    path = args.output / "benchmarks.json"
+    programs = Programs(args.build)
+    pool = Pool(programs.build / "logs")
+    session = Session(programs, pool, HERE / "layers.json", programs.build)
+    status = 0
+    try:
+        for part in [] if args.report else args.part or PLAN:
+            session.begin(60 * PLAN[part] * args.minutes / sum(PLAN.values()))
+            status |= measure(part, session, path)
+    finally:
+        pool.close()
+    report.write(rows.load(path), args.output)
+    return status
+
+
+def measure(part, session, path):
+    """Puts the part's new rows in place of the old. Of a part that fails, or is stopped, the new rows take the place
+    of those of the same measurement, the rest stands, and the status is 1."""
+    new, complete = [], False
+    try:
+        for row in importlib.import_module(f"parts.{part}").measure(session):
+            new.append(row)
+        complete = True
+    except Exception:
+        traceback.print_exc()
+        session.say(f"{part}: failed; what it had not measured yet stays as it was")
+    finally:
+        replaced = {rows.key(row) for row in new}
+        old = [row for row in rows.load(path)
+               if row["part"] != part or not complete and rows.key(row) not in replaced]
+        rows.save(path, sorted(old + new, key=lambda row: list(PLAN).index(row["part"])))
+    return 0 if complete else 1
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""Every layer alone, forward and backward, beside PyTorch's; what the machine can do at best stands beside it."""
+import json
+import os
+import pathlib
+import subprocess
+import time
+
+from programs import HERE
+from rows import missing_row, row, significant
+from statistics import median
+from worker import PeerError
+
+THREADS = 2
+ROUNDS = 5
+
+
+def measure(session):
+    entries = json.loads(session.layers_file.read_text())
+    names = [f"{entry['name']}/{index}/{direction}" for entry in entries for index in range(len(entry["cases"]))
+             for direction in ("forward", "backward")]
+    peer = session.programs.any_pytorch("NCHW")
+    each = session.left() / ROUNDS / (2 * len(names)) / 2  # half of it goes into making the tensors
+    ours, theirs = {}, {}
+    for round_ in range(ROUNDS):
+        start = time.monotonic()
+        session.say(f"layers: round {round_ + 1} of {ROUNDS}")
+        for name, ms in strata_round(session, each).items():
+            ours.setdefault(name, []).append(ms)
+        if not peer.missing:
+            for name, ms in pytorch_round(session, peer, each).items():
+                theirs.setdefault(name, []).append(ms)
+        if round_ >= 1 and session.left() < time.monotonic() - start:
+            break
+    flops = 2 * max((size / median(ms) for name, ms in ours.items() for size in [gemm_size(name)] if size), default=0)
+    for entry in entries:
+        for index, case in enumerate(entry["cases"]):
+            for direction in ("forward", "backward"):
+                yield layer_row(entry, index, case, direction, ours, theirs, peer, flops)
+
+
+def gemm_size(name):
+    """Multiply-adds of one "gemm/n", all threads together; 0 for other names."""
+    kind, _, n = name.partition("/")
+    return int(n) ** 3 * THREADS if kind == "gemm" else 0
+
+
+def layer_row(entry, index, case, direction, ours, theirs, peer, flops):
+    key = f"{entry['name']}/{index}/{direction}"
+    fields = {"batch": case["input"][0], "threads": THREADS, "layer": entry["name"], "direction": direction,
+              "shape": case["input"], "out": case.get("out")}
+    benchmark = f"{entry['name']} {direction}, {describe(case)}"
+    if key not in ours or key not in theirs:
+        return missing_row("layers", benchmark, peer, peer.missing or "failed", **fields)
+    mine = median(ours[key])
+    elements = 1
+    for extent in case["input"]:
+        elements *= extent
+    if entry.get("floor"):
+        passes = ours[f"{'copy' if direction == 'forward' else 'add'}/{elements}"]
+        fields |= {"floor_ms": significant(median(passes)), "floor_ratio": significant(mine / median(passes))}
+    if entry["layer"].startswith("Conv") and flops:
+        work = 2 * multiply_adds(entry, case) * (1 if direction == "forward" else 2)
+        fields |= {"gflops": significant(work / mine / 1e6), "peak_share": significant(work / mine / flops)}
+    return row("layers", benchmark, peer, ours[key], theirs[key], **fields)
+
+
+def describe(case):
+    text = "x".join(map(str, case["input"]))
+    if "out" in case:
+        text += f" to {case['out']}"
+    return text + (f", {case['groups']} groups" if "groups" in case else "")
+
+
+def multiply_adds(entry, case):
+    """Of a forward pass, counted from the definition."""
+    batch, channels, height, width = case["input"]
+    kernel, stride = entry["kernel"], entry.get("stride", 1)
+    groups = channels if entry.get("groups") == "depthwise" else entry.get("groups", 1)
+    taps = kernel * kernel * channels // groups * case["out"]
+    if entry["layer"] == "ConvTranspose2D":
+        return batch * height * width * taps
+    reach = 2 * entry.get("padding", 0) - entry.get("dilation", 1) * (kernel - 1) - 1
+    return batch * ((height + reach) // stride + 1) * ((width + reach) // stride + 1) * taps
+
+
+def strata_round(session, seconds):
+    command = [session.programs.built("layers"), session.layers_file, f"{seconds:.4f}", "--benchmark_format=json"]
+    result = run(session, command, {"STRATA_NUM_THREADS": str(THREADS)})
+    scale = {"ns": 1e-6, "us": 1e-3, "ms": 1}
+    return {entry["name"].removesuffix("/manual_time").partition("/iterations:")[0].partition("/min_time:")[0]:
+            entry["real_time"] * scale[entry["time_unit"]] for entry in result["benchmarks"]}
+
+
+def pytorch_round(session, peer, seconds):
+    script = pathlib.Path(HERE) / "peers" / "pytorch_layers.py"
+    return run(session, [peer.command[0], script, session.layers_file, "--threads", THREADS, "--min-time", f"{seconds:.4f}"])
+
+
+def run(session, command, environment=None):
+    command = [str(word) for word in command]
+    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | (environment or {}))
+    for line in result.stderr.splitlines():
+        if line.startswith("Conv") or result.returncode:
+            session.say(f"  {line}")
+    if result.returncode:
+        raise PeerError(f"{command[0]}: exit status {result.returncode}")
+    return json.loads(result.stdout)

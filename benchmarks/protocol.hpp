@@ -1,0 +1,54 @@
+// How benchmarks/run.py talks to a program that is measured: one line of JSON each way, until its input ends.
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace benchmarks {
+
+/// One unit of the work that is timed: a training step, an evaluation of a batch.
+struct Work {
+  std::function<void()> call;
+  nlohmann::json about = nlohmann::json::object();  ///< goes into the answer, for the page
+};
+
+inline std::vector<double> milliseconds(const std::function<void()>& call, int calls) {
+  std::vector<double> result;
+  for (int i = 0; i < calls; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    result.push_back(took.count());
+  }
+  return result;
+}
+
+/// {"case": {...}} prepares the work and answers {"ready": {...}}; {"calls": n} does it n times and answers
+/// {"ms": [...]}. What throws is answered by {"error": "..."}.
+inline void serve(const std::function<Work(const nlohmann::json&)>& prepare) {
+  Work work;
+  for (std::string line; std::getline(std::cin, line);) {
+    nlohmann::json answer;
+    try {
+      const auto request = nlohmann::json::parse(line);
+      if (request.contains("case")) {
+        work = {};  // frees the last one first
+        work = prepare(request.at("case"));
+        answer["ready"] = work.about;
+      } else {
+        answer["ms"] = milliseconds(work.call, request.at("calls"));
+      }
+    } catch (const std::exception& error) {
+      answer = {{"error", error.what()}};
+    }
+    std::cout << answer << std::endl;
+  }
+}
+
+}  // namespace benchmarks
