@@ -27,7 +27,7 @@ double along_cosine(double from, double to, double done) {
 
 Index Span::in_steps(Index steps_per_epoch) const {
   const double length = unit == Unit::epochs ? count * static_cast<double>(steps_per_epoch) : count;
-  return std::max<Index>(1, std::llround(length));
+  return std::max<Index>(1, std::llround(std::min(length, 1e18)));  // fits Index; no training gets there
 }
 
 Span epochs(double count) {

@@ -36,6 +36,11 @@ TEST(Schedules, StepDecayInEpochsAndInSteps) {
   expect_rates(StepDecay{steps(3)}, [](int t) { return kBase * std::pow(0.1, t / 3); });
 }
 
+TEST(Schedules, ASpanBeyondAllCountingIsNotShort) {
+  EXPECT_GE(steps(std::numeric_limits<Index>::max()).in_steps(10), Index{1} << 59);
+  EXPECT_GE(epochs(1e300).in_steps(10), Index{1} << 59);
+}
+
 TEST(Schedules, MultiStepDecayCountsTheMilestonesReached) {
   expect_rates(MultiStepDecay{{steps(3), epochs(2), steps(15)}, 0.2},
                [](int t) { return kBase * std::pow(0.2, (t >= 3) + (t >= 8) + (t >= 15)); });
