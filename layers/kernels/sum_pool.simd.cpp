@@ -126,7 +126,8 @@ void spread(const T* y, T* x, Index planes, const WeightedWindows<T>& windows, T
 
 template <class T>
 void mean(const T* x, T* y, Index planes, Index size) {
-  constexpr Index kSums = 16;
+  constexpr Index kSums = 8;
+  const double factor = 1 / static_cast<double>(size);
   for (Index plane = 0; plane < planes; ++plane, x += size) {
     double sums[kSums] = {};
     Index i = 0;
@@ -135,7 +136,7 @@ void mean(const T* x, T* y, Index planes, Index size) {
     for (Index lane = 0; i + lane < size; ++lane) sums[lane] += static_cast<double>(x[i + lane]);
     for (Index half = kSums / 2; half > 0; half /= 2)
       for (Index lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
-    y[plane] = static_cast<T>(sums[0] / static_cast<double>(size));
+    y[plane] = static_cast<T>(sums[0] * factor);
   }
 }
 

@@ -14,14 +14,14 @@ TYPED_TEST_SUITE(AvgPool2DOf, Types);
 TYPED_TEST(AvgPool2DOf, EqualsTheFormula) {
   using T = TypeParam;
   Random random(3);
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 300; ++round) {
     const testing::PoolCase c = testing::random_pool_case(random, 12);
     const bool count_include_pad = round % 2;
     AvgPool2D<T> layer(c.window,
                        {.stride = c.stride, .padding = c.padding, .count_include_pad = count_include_pad});
     const auto x = random.normal<T>(c.shape);
     SCOPED_TRACE(layer.options() + " of " + to_string(c.shape));
-    const Tensor<T> y = layer.forward(x);
+    const Tensor<T> y = layer.infer(x);
     for (const auto& [axis, window, stride, padding] :
          {std::tuple{2, c.window.h, c.stride.h, c.padding.h}, {3, c.window.w, c.stride.w, c.padding.w}})
       ASSERT_EQ(static_cast<Index>(y.shape()[axis]),
@@ -30,9 +30,30 @@ TYPED_TEST(AvgPool2DOf, EqualsTheFormula) {
     Tensor<double> want_y, want_dx;
     testing::reference_avg_pool(c, count_include_pad, testing::widen(x), testing::widen(dy), want_y, want_dx);
     const double tolerance = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
-    EXPECT_TRUE(testing::near(y, want_y, tolerance));
-    EXPECT_TRUE(testing::near(layer.backward(dy), want_dx, tolerance));
+    testing::for_each_instruction_set([&] {
+      EXPECT_TRUE(testing::near(layer.forward(x), want_y, tolerance));
+      EXPECT_TRUE(testing::near(layer.backward(dy), want_dx, tolerance));
+    });
   }
+}
+
+TYPED_TEST(AvgPool2DOf, GlobalIsTheMean) {
+  using T = TypeParam;
+  testing::for_each_instruction_set([] {
+    for (std::size_t size = 1; size <= 300; ++size) {
+      const auto x = Random(size).normal<T>({2, 2, 1, size});
+      GlobalAvgPool2D<T> layer;
+      const Tensor<T> y = layer.forward(x), dx = layer.backward(full<T>({2, 2, 1, 1}, T{3}));
+      for (std::size_t plane = 0; plane < 4; ++plane) {
+        double sum = 0;
+        for (std::size_t i = 0; i < size; ++i) {
+          sum += static_cast<double>(x.data()[plane * size + i]);
+          EXPECT_EQ(dx.data()[plane * size + i], T{3} / static_cast<T>(size));
+        }
+        EXPECT_NEAR(y.data()[plane], sum / static_cast<double>(size), std::numeric_limits<T>::epsilon());
+      }
+    }
+  });
 }
 
 TYPED_TEST(AvgPool2DOf, KeepsTheContract) {

@@ -15,7 +15,7 @@ std::vector<testing::PoolCase> random_cases() {
                                        {{1, 1, 20, 20}, {17, 16}, 1, 8}, {{3, 2, 1, 1}, 3, 2, 1},
                                        {{0, 3, 8, 8}, 2, 2, 0},          {{1, 1, 1, 1}, 2, 2, 1}};
   Random random(7);
-  while (cases.size() < 150) cases.push_back(testing::random_pool_case(random, 19));
+  while (cases.size() < 300) cases.push_back(testing::random_pool_case(random, 19));
   return cases;
 }
 

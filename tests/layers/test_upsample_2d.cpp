@@ -1,4 +1,4 @@
-#include "tests/layers/layer_checks.hpp"
+#include "tests/layers/random_cases.hpp"
 #include "tests/layers/reference_upsample.hpp"
 
 namespace strata {
@@ -14,19 +14,23 @@ TYPED_TEST_SUITE(Upsample2DOf, Types);
 
 TYPED_TEST(Upsample2DOf, EqualsTheFormula) {
   using T = TypeParam;
-  for (const Size2D scale : {Size2D(1), Size2D(2), Size2D(3, 1), Size2D(1, 4), Size2D(5, 3)})
-    for (const Shape& shape : {Shape{2, 3, 4, 5}, Shape{1, 1, 1, 7}, Shape{1, 2, 7, 1}, Shape{0, 2, 3, 3}}) {
-      Upsample2D<T> layer(scale);
-      SCOPED_TRACE(layer.options() + " of " + to_string(shape));
-      const auto x = Random(1).normal<T>(shape);
-      const Tensor<T> y = layer.forward(x);
-      auto dy = Random(2).normal<T>(y.shape());
-      for (T& value : dy) value = std::round(T{8} * value);  // so that sums are exact
-      Tensor<T> want_y, want_dx;
-      testing::reference_upsample(scale, x, dy, want_y, want_dx);
-      EXPECT_TRUE(testing::same_bits(y, want_y));
+  Random random(3);
+  for (int round = 0; round < 300; ++round) {
+    const Size2D scale = testing::pick_size(random, 1, 5);
+    Upsample2D<T> layer(scale);
+    const Shape shape = testing::shape4(testing::pick(random, 0, 2), testing::pick(random, 1, 3),
+                                        testing::pick(random, 1, 7), testing::pick(random, 1, 30));
+    SCOPED_TRACE(layer.options() + " of " + to_string(shape));
+    const auto x = random.normal<T>(shape);
+    auto dy = random.normal<T>(layer.output_shape(shape));
+    for (T& value : dy) value = std::round(T{8} * value);  // so that sums are exact
+    Tensor<T> want_y, want_dx;
+    testing::reference_upsample(scale, x, dy, want_y, want_dx);
+    testing::for_each_instruction_set([&] {
+      EXPECT_TRUE(testing::same_bits(layer.forward(x), want_y));
       EXPECT_EQ(layer.backward(dy), want_dx);
-    }
+    });
+  }
 }
 
 TYPED_TEST(Upsample2DOf, KeepsTheContract) {
