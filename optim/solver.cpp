@@ -30,7 +30,8 @@ SolverOptions<T> checked(const Layer<T>& net, const Split& data, SolverOptions<T
     detail::check_option(ok, "Solver", option, range, static_cast<double>(value));
   };
   check(options.epochs >= 0, "epochs", "at least 0", options.epochs);
-  check(options.epochs <= 1'000'000'000, "epochs", "at most 1000000000", options.epochs);  // steps are counted
+  // More could not be counted in steps.
+  check(options.epochs <= 1'000'000'000, "epochs", "at most 1000000000", options.epochs);
   check(options.max_gradient_norm > 0, "max_gradient_norm", "above 0", options.max_gradient_norm);
   if (options.checkpoints)
     check(options.checkpoints->keep_last >= 1, "checkpoints.keep_last", "at least 1",

@@ -207,7 +207,8 @@ TEST(SolverMisuse, OptionsOutOfRange) {
     expect_refused<ArgumentError>([&] { Solver<float>(net, data, SGD<float>{}, options); }, message);
   };
   refused({.epochs = -1}, "Solver: epochs must be at least 0, got -1");
-  refused({.epochs = std::numeric_limits<Index>::max()}, "Solver: epochs must be at most 1000000000, got 9.2");
+  refused({.epochs = std::numeric_limits<Index>::max()},
+          "Solver: epochs must be at most 1000000000, got 9.2");
   refused({.batch_size = 0}, "Solver: batch_size must be at least 1, got 0");
   refused({.max_gradient_norm = 0}, "Solver: max_gradient_norm must be above 0, got 0");
   refused({.patience = 0}, "Solver: patience must be at least 1, got 0");
