@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Do the tests notice a small fault in the library?
+
+Makes N random changes, one at a time, to the code of layers/ and optim/: a flipped sign, another operator, a bound or
+a constant off by one. Each is built in a copy of the sources below build/mutate and the tests run against it, those
+first whose file has a word of its name in common with the changed file's. A change that no test notices is a
+survivor. What does not compile, or compiles to the same code, is no change and does not count.
+
+tests/mutate_equivalents.txt explains the changes that cannot be noticed; they count as survivors all the same.
+Exits with 1 if fewer than nine of ten are noticed.
+"""
+import argparse
+import collections
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COPY = ROOT / "build/mutate"
+BUILD = COPY / "build/mutate"
+TESTS = BUILD / "tests/strata_tests"
+COPIED = ["framework", "layers", "optim", "tests", "cmake", "strata.hpp", "CMakeLists.txt", "CMakePresets.json", "README.md"]
+MUTATED = ["layers", "optim"]
+EQUIVALENTS = ROOT / "tests/mutate_equivalents.txt"
+SHARDS = os.cpu_count()
+MEMORY = 8 << 30  # bytes of address space for each test process
+
+# The code is formatted: a binary operator stands between spaces, a template's brackets do not.
+OPERATORS = {
+    "+": ["-"], "-": ["+"], "*": ["/"], "/": ["*"], "%": ["/"],
+    "+=": ["-="], "-=": ["+="], "*=": ["/="], "/=": ["*="],
+    "<": ["<=", ">"], "<=": ["<", ">"], ">": [">=", "<"], ">=": [">", "<"], "==": ["!="], "!=": ["=="],
+    "&&": ["||"], "||": ["&&"], "&": ["|"], "|": ["&"], "^": ["&"], "<<": [">>"], ">>": ["<<"],
+}
+WORDS = {"std::min": ["std::max"], "std::max": ["std::min"], "true": ["false"], "false": ["true"]}
+NUMBER = r"(?<![\w.'])\d+(?:\.\d+)?(?:e-?\d+)?(?=f?\b)(?![.'x])"
+CHANGES = [
+    (r"(?<=\s)(?:[-+*/<>]=?|[=!]=|[%^]|&&?|\|\|?|<<|>>)(?=\s)", OPERATORS.get),
+    (r"\b(?:std::min|std::max|true|false)\b", WORDS.get),
+    (r"(?<=[\s({\[])[-!](?=[\w(*])", lambda _: [""]),
+    (NUMBER, lambda n: [str(float(n) + 1), str(float(n) - 1)] if re.search("[.e]", n) else [str(int(n) + 1), str(int(n) - 1)]),
+]
+
+# Comments, literals and what only declares, instantiates or reports; and grains, which say how much work is worth a
+# thread but change no result.
+PASSED_OVER = re.compile(
+    r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'|^\s*#[^\n]*'
+    r"|^\s*(?:template|namespace|using)\b[^\n]*|\bstatic_assert\b[^;]*;|\)[\w ]* = 0;"
+    r"|\bthrow [^;]*;|\bfail_shapes?\([^;]*;|\breserve\([^;]*;|\b(?:kG|g|\w+_g)rain = [^;]*;", re.M | re.S)
+
+
+class Mutant(collections.namedtuple("Mutant", "path begin end replacement")):
+    def __str__(self):
+        line = (ROOT / self.path).read_text().count("\n", 0, self.begin) + 1
+        return f"{self.path}:{line}\n- {self.before}\n+ {self.after}"
+
+    def text(self):
+        text = (ROOT / self.path).read_text()
+        return text[:self.begin] + self.replacement + text[self.end:]
+
+    @property
+    def before(self):
+        return line_around((ROOT / self.path).read_text(), self.begin, self.end)
+
+    @property
+    def after(self):
+        return line_around(self.text(), self.begin, self.begin + len(self.replacement))
+
+
+def line_around(text, begin, end):
+    return text[text.rfind("\n", 0, begin) + 1:text.find("\n", end)].strip()
+
+
+def mutants_of(path):
+    code = PASSED_OVER.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), (ROOT / path).read_text())
+    for pattern, replacements in CHANGES:
+        for found in re.finditer(pattern, code):
+            for replacement in replacements(found[0]):
+                yield Mutant(path, found.start(), found.end(), replacement)
+
+
+def explained():
+    """The reasons in the file of equivalents, by (path, line before, line after)."""
+    reasons = {}
+    for block in EQUIVALENTS.read_text().strip().split("\n\n"):
+        path, before, after, *reason = block.splitlines()
+        if before[2:] not in (line.strip() for line in (ROOT / path).read_text().splitlines()):
+            sys.exit(f"mutate: {EQUIVALENTS.name} explains a line that {path} does not have: {before[2:]}")
+        reasons[path, before[2:], after[2:]] = " ".join(reason)
+    return reasons
+
+
+def update_copy():
+    """Makes the copy equal to the sources, and touches only what differs, so that little is built again."""
+    wanted = set()
+    for part in COPIED:
+        for source in [ROOT / part, *(ROOT / part).rglob("*")]:
+            path = source.relative_to(ROOT)
+            if source.is_file() and "__pycache__" not in path.parts:
+                wanted.add(path)
+                write_if_different(path, source.read_bytes())
+    for part in COPIED:
+        for path in (COPY / part).rglob("*"):
+            if path.is_file() and path.relative_to(COPY) not in wanted:
+                path.unlink()
+
+
+def write_if_different(path, content):
+    target = COPY / path
+    if not target.is_file() or target.read_bytes() != content:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def build():
+    return subprocess.run(["cmake", "--build", BUILD, "--target", "strata_tests", "--parallel", str(SHARDS)], capture_output=True, text=True)
+
+
+def binaries():
+    return [hashlib.sha256(path.read_bytes()).digest() for path in (TESTS, BUILD / "libstrata.so.0")]
+
+
+class Suite:
+    """The tests, and in which order a changed file asks for them."""
+
+    def __init__(self):
+        includes = subprocess.run(["ninja", "-C", BUILD, "-t", "deps"], check=True, capture_output=True, text=True).stdout
+        self.includes = {}  # by a test's file: the changed folders that it includes something of
+        for block in includes.split("\n\n"):
+            if found := re.match(r"tests/CMakeFiles/strata_tests\.dir/(\S+)\.o:", block):
+                self.includes[f"tests/{found[1]}"] = {part for part in MUTATED if f"/strata/{part}/" in block}
+        with tempfile.TemporaryDirectory() as folder:
+            if subprocess.run([TESTS, f"--gtest_output=json:{folder}/times"], stdout=subprocess.DEVNULL).returncode:
+                sys.exit("mutate: the tests fail without any change")
+            times = json.loads(pathlib.Path(folder, "times").read_text())
+        self.tests = [(f"{suite['name']}.{test['name']}", os.path.relpath(test["file"], COPY), float(test["time"][:-1]))
+                      for suite in times["testsuites"] for test in suite["testsuite"]]
+
+    def groups(self, path):
+        """The tests whose file shares a word with the path, those of the same folder, and all others that include
+        something of that folder; what does not include it cannot call it."""
+        folder, groups = pathlib.Path(path).parts[0], [[], [], []]
+        for test in self.tests:
+            file = pathlib.Path(test[1])
+            if folder in self.includes[test[1]]:
+                groups[0 if words(path) & words(file) else 1 if folder in file.parts else 2].append(test)
+        return filter(None, groups)
+
+    def failure(self, path):
+        """What noticed a change of this file: a test's name, a limit or a signal. None if nothing did."""
+        return next(filter(None, map(run, self.groups(path))), None)
+
+
+def words(path):
+    return set(re.findall(r"[a-z]{3,}", pathlib.Path(path).name)) - {"cpp", "hpp", "simd"}
+
+
+def run(tests):
+    """Runs the tests in a few processes; returns the first failure."""
+    seconds = sum(time for _, _, time in tests)
+
+    def limit():
+        allowed = int(10 + 5 * seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (allowed, allowed))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        shards = []
+        for shard in range(SHARDS):
+            environment = {**os.environ, "TMPDIR": scratch, "GTEST_FILTER": ":".join(name for name, _, _ in tests),
+                           "GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(shard)}
+            with open(f"{scratch}/output-{shard}", "w") as output:
+                shards.append(subprocess.Popen([TESTS, "--gtest_fail_fast", "--gtest_brief=1"], cwd=scratch,
+                                               stdout=output, stderr=output, env=environment, preexec_fn=limit))
+        try:
+            deadline = time.monotonic() + 60 + 20 * seconds  # for a deadlock, which uses no processor time
+            while all(shard.poll() in (None, 0) for shard in shards) and any(shard.poll() is None for shard in shards):
+                if time.monotonic() > deadline:
+                    return "(deadlock)"
+                time.sleep(0.02)
+            failed = next((i for i, shard in enumerate(shards) if shard.poll()), None)
+        finally:
+            for shard in shards:
+                shard.kill()
+                shard.wait()
+        if failed is None:
+            return None
+        test = re.search(r"\[  FAILED  \] ([^ ,\n]+)", pathlib.Path(scratch, f"output-{failed}").read_text(errors="replace"))
+        status = shards[failed].returncode
+        return test[1] if test else f"(status {status})" if status > 0 else f"({signal.Signals(-status).name})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int)
+    parser.add_argument("seed", type=int, nargs="?", default=1)
+    parser.add_argument("--only", default="", metavar="PART", help="change only files whose path has this in it")
+    options = parser.parse_args()
+
+    reasons = explained()
+    update_copy()
+    subprocess.run(["cmake", "--preset", "mutate"], cwd=COPY, check=True, stdout=subprocess.DEVNULL)
+    if (built := build()).returncode != 0:
+        sys.exit(built.stdout + built.stderr)
+    unchanged, suite = binaries(), Suite()
+
+    paths = sorted(str(path.relative_to(ROOT)) for part in MUTATED for path in (ROOT / part).rglob("*.[ch]pp"))
+    mutants = [mutant for path in paths if options.only in path for mutant in mutants_of(path)]
+    random.Random(options.seed).shuffle(mutants)
+    print(f"{len(mutants)} possible changes, seed {options.seed}", flush=True)
+
+    killed, survivors = 0, []
+    for mutant in mutants:
+        if killed + len(survivors) == options.count:
+            break
+        update_copy()
+        write_if_different(mutant.path, mutant.text().encode())
+        if build().returncode != 0 or binaries() == unchanged:
+            continue
+        failed = suite.failure(mutant.path)
+        if failed:
+            killed += 1
+        else:
+            survivors.append(mutant)
+        print(f"{f'killed by {failed}' if failed else 'SURVIVED'}: {mutant}", flush=True)
+
+    print(f"\n{killed} of {killed + len(survivors)} killed; survivors: {len(survivors)}")
+    for mutant in survivors:
+        print(f"\n{mutant}\n  {reasons.get((mutant.path, mutant.before, mutant.after), 'NOT EXPLAINED')}")
+    sys.exit(0 if killed >= 0.9 * (killed + len(survivors)) else 1)
+
+
+if __name__ == "__main__":
+    main()
