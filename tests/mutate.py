@@ -10,7 +10,6 @@ tests/mutate_equivalents.txt explains the changes that cannot be noticed; they c
 Exits with 1 if fewer than nine of ten are noticed.
 """
 import argparse
-import collections
 import hashlib
 import json
 import os
@@ -28,7 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/mutate"
 BUILD = COPY / "build/mutate"
 TESTS = BUILD / "tests/strata_tests"
-COPIED = ["framework", "layers", "optim", "tests", "cmake", "strata.hpp", "CMakeLists.txt", "CMakePresets.json", "README.md"]
+COPIED = ["framework", "layers", "optim", "tests", "cmake", "strata.hpp", "CMakeLists.txt", "CMakePresets.json",
+          "README.md"]
 MUTATED = ["layers", "optim"]
 EQUIVALENTS = ROOT / "tests/mutate_equivalents.txt"
 SHARDS = os.cpu_count()
@@ -47,53 +47,49 @@ CHANGES = [
     (r"(?<=\s)(?:[-+*/<>]=?|[=!]=|[%^]|&&?|\|\|?|<<|>>)(?=\s)", OPERATORS.get),
     (r"\b(?:std::min|std::max|true|false)\b", WORDS.get),
     (r"(?<=[\s({\[])[-!](?=[\w(*])", lambda _: [""]),
-    (NUMBER, lambda n: [str(float(n) + 1), str(float(n) - 1)] if re.search("[.e]", n) else [str(int(n) + 1), str(int(n) - 1)]),
+    (NUMBER, lambda text: [str(number(text) + 1)] + ([str(number(text) - 1)] if number(text) else [])),
 ]
 
-# Comments, literals and what only declares, instantiates or reports; and grains, which say how much work is worth a
-# thread but change no result.
+# Comments, literals, what only declares, instantiates or makes a text; and what changes no result: grains (how much
+# work is worth a thread), sizes of caches (as in Index{1} << 16) and prefetching.
 PASSED_OVER = re.compile(
     r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\'|^\s*#[^\n]*'
     r"|^\s*(?:template|namespace|using)\b[^\n]*|\bstatic_assert\b[^;]*;|\)[\w ]* = 0;"
-    r"|\bthrow [^;]*;|\bfail_shapes?\([^;]*;|\breserve\([^;]*;|\b(?:kG|g|\w+_g)rain = [^;]*;", re.M | re.S)
+    r'|\breturn\b[^;{}]*"[^;]*;'
+    r"|\bthrow [^;]*;|\bfail_shapes?\([^;]*;|\breserve\([^;]*;"
+    r"|\b(?:kG|g|\w+_g)rain = [^;]*;|Index\{\d+\} << \d+|\blook_ahead\([^;]*;", re.M | re.S)
 
 
-class Mutant(collections.namedtuple("Mutant", "path begin end replacement")):
+def number(text):
+    return float(text) if re.search("[.e]", text) else int(text)
+
+
+class Mutant:
+    def __init__(self, path, text, begin, end, replacement):
+        self.path, self.original = path, text
+        self.text = text[:begin] + replacement + text[end:]
+        self.line = text.count("\n", 0, begin) + 1
+        self.before, self.after = (each.splitlines()[self.line - 1].strip() for each in (self.original, self.text))
+
     def __str__(self):
-        line = (ROOT / self.path).read_text().count("\n", 0, self.begin) + 1
-        return f"{self.path}:{line}\n- {self.before}\n+ {self.after}"
-
-    def text(self):
-        text = (ROOT / self.path).read_text()
-        return text[:self.begin] + self.replacement + text[self.end:]
-
-    @property
-    def before(self):
-        return line_around((ROOT / self.path).read_text(), self.begin, self.end)
-
-    @property
-    def after(self):
-        return line_around(self.text(), self.begin, self.begin + len(self.replacement))
-
-
-def line_around(text, begin, end):
-    return text[text.rfind("\n", 0, begin) + 1:text.find("\n", end)].strip()
+        return f"{self.path}:{self.line}\n- {self.before}\n+ {self.after}"
 
 
 def mutants_of(path):
-    code = PASSED_OVER.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), (ROOT / path).read_text())
+    text = (COPY / path).read_text()
+    code = PASSED_OVER.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
     for pattern, replacements in CHANGES:
         for found in re.finditer(pattern, code):
             for replacement in replacements(found[0]):
-                yield Mutant(path, found.start(), found.end(), replacement)
+                yield Mutant(path, text, found.start(), found.end(), replacement)
 
 
 def explained():
     """The reasons in the file of equivalents, by (path, line before, line after)."""
     reasons = {}
-    for block in EQUIVALENTS.read_text().strip().split("\n\n"):
+    for block in filter(None, EQUIVALENTS.read_text().strip().split("\n\n")):
         path, before, after, *reason = block.splitlines()
-        if before[2:] not in (line.strip() for line in (ROOT / path).read_text().splitlines()):
+        if before[2:] not in (line.strip() for line in (COPY / path).read_text().splitlines()):
             sys.exit(f"mutate: {EQUIVALENTS.name} explains a line that {path} does not have: {before[2:]}")
         reasons[path, before[2:], after[2:]] = " ".join(reason)
     return reasons
@@ -101,28 +97,24 @@ def explained():
 
 def update_copy():
     """Makes the copy equal to the sources, and touches only what differs, so that little is built again."""
-    wanted = set()
+    wanted = {}
     for part in COPIED:
         for source in [ROOT / part, *(ROOT / part).rglob("*")]:
-            path = source.relative_to(ROOT)
-            if source.is_file() and "__pycache__" not in path.parts:
-                wanted.add(path)
-                write_if_different(path, source.read_bytes())
+            if source.is_file():
+                wanted[COPY / source.relative_to(ROOT)] = source.read_bytes()
     for part in COPIED:
         for path in (COPY / part).rglob("*"):
-            if path.is_file() and path.relative_to(COPY) not in wanted:
+            if path.is_file() and path not in wanted:
                 path.unlink()
-
-
-def write_if_different(path, content):
-    target = COPY / path
-    if not target.is_file() or target.read_bytes() != content:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+    for path, content in wanted.items():
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def build():
-    return subprocess.run(["cmake", "--build", BUILD, "--target", "strata_tests", "--parallel", str(SHARDS)], capture_output=True, text=True)
+    command = ["cmake", "--build", BUILD, "--target", "strata_tests", "--parallel", str(SHARDS)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def binaries():
@@ -207,14 +199,15 @@ def main():
     parser.add_argument("--only", default="", metavar="PART", help="change only files whose path has this in it")
     options = parser.parse_args()
 
-    reasons = explained()
+    os.environ["MALLOC_PERTURB_"] = "1"  # glibc fills new memory with large numbers, as in tests/CMakeLists.txt
     update_copy()
+    reasons = explained()
     subprocess.run(["cmake", "--preset", "mutate"], cwd=COPY, check=True, stdout=subprocess.DEVNULL)
     if (built := build()).returncode != 0:
         sys.exit(built.stdout + built.stderr)
     unchanged, suite = binaries(), Suite()
 
-    paths = sorted(str(path.relative_to(ROOT)) for part in MUTATED for path in (ROOT / part).rglob("*.[ch]pp"))
+    paths = sorted(str(path.relative_to(COPY)) for part in MUTATED for path in (COPY / part).rglob("*.[ch]pp"))
     mutants = [mutant for path in paths if options.only in path for mutant in mutants_of(path)]
     random.Random(options.seed).shuffle(mutants)
     print(f"{len(mutants)} possible changes, seed {options.seed}", flush=True)
@@ -223,11 +216,12 @@ def main():
     for mutant in mutants:
         if killed + len(survivors) == options.count:
             break
-        update_copy()
-        write_if_different(mutant.path, mutant.text().encode())
-        if build().returncode != 0 or binaries() == unchanged:
+        (COPY / mutant.path).write_text(mutant.text)
+        counts = build().returncode == 0 and binaries() != unchanged
+        failed = suite.failure(mutant.path) if counts else None
+        (COPY / mutant.path).write_text(mutant.original)
+        if not counts:
             continue
-        failed = suite.failure(mutant.path)
         if failed:
             killed += 1
         else:
