@@ -134,7 +134,7 @@ class Suite:
             if subprocess.run([TESTS, f"--gtest_output=json:{folder}/times"], stdout=subprocess.DEVNULL).returncode:
                 sys.exit("mutate: the tests fail without any change")
             times = json.loads(pathlib.Path(folder, "times").read_text())
-        self.tests = [(f"{suite['name']}.{test['name']}", os.path.relpath(test["file"], COPY), float(test["time"][:-1]))
+        self.tests = [(f"{suite['name']}.{test['name']}", os.path.relpath(BUILD / test["file"], COPY), float(test["time"][:-1]))
                       for suite in times["testsuites"] for test in suite["testsuite"]]
 
     def groups(self, path):
