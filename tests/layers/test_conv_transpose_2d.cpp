@@ -125,6 +125,22 @@ TEST(ConvTranspose2D, GradientsEqualDifferences) {
   }
 }
 
+// PyTorch takes the fan-in of the weight as it is laid out: output channels of a group times the kernel.
+TEST(ConvTranspose2D, StartsWithinPyTorchsBounds) {
+  ConvTranspose2D<float> layer(16, 8, {3, 5}, {.groups = 2});
+  layer.initialize(1);
+  const double bound = 1 / std::sqrt(4 * 15.0);
+  for (Parameter<float>* parameter : layer.parameters()) {
+    const auto [smallest, largest] = std::minmax_element(parameter->value.begin(), parameter->value.end());
+    EXPECT_LE(*largest, bound);
+    EXPECT_GE(*smallest, -bound);
+    EXPECT_GE(*largest, 0.6 * bound);
+    EXPECT_LE(*smallest, -0.6 * bound);
+  }
+  EXPECT_TRUE(layer.parameters()[0]->decay);
+  EXPECT_FALSE(layer.parameters()[1]->decay);
+}
+
 TEST(ConvTranspose2D, DescribesItself) {
   ConvTranspose2D<float> layer(8, 4, 4, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
   EXPECT_EQ(layer.options(), "8 -> 4, kernel 4x4, stride 2, padding 1, output padding 1, groups 2");

@@ -189,6 +189,7 @@ TEST(ScheduleMisuse, OptionsOutOfRange) {
 TEST(ScheduleMisuse, TheEndsOfTheRangesAreAllowed) {
   EXPECT_NO_THROW(OneCycle({.pct_start = 0}));
   EXPECT_NO_THROW(OneCycle({.pct_start = 1}));
+  EXPECT_NO_THROW(OneCycle({.div_factor = 0.5, .final_div_factor = 0.5}));
   EXPECT_NO_THROW(CosineDecay({.minimum = 0}));
   EXPECT_NO_THROW(Warmup(steps(1), ConstantRate{}, 0));
   EXPECT_NO_THROW(Warmup(steps(1), ConstantRate{}, 1));
