@@ -59,7 +59,7 @@ TYPED_TEST_SUITE(Normalization, Types);
 const std::vector<Shape> kImages{{2, 3, 4, 5},    {5, 1, 1, 7},    {1, 4, 3, 3},   {3, 2, 1, 2},
                                  {7, 5, 4, 4},    {2, 17, 5, 5},   {64, 3, 2, 2},  {3, 70, 1, 3},
                                  {130, 2, 7, 9},  {4, 33, 16, 16}, {2, 2, 47, 61}, {1, 1, 200, 333},
-                                 {40, 2, 31, 33}, {9, 8, 60, 64}};
+                                 {40, 2, 31, 33}, {9, 8, 60, 64},  {3, 2, 32, 64}, {2, 3, 64, 64}};
 
 TYPED_TEST(Normalization, SpatialBatchNormIsItsFormula) {
   using T = TypeParam;
