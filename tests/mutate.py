@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Do the tests notice a small fault in the library?
 
-Makes N random changes, one at a time, to the code of layers/ and optim/: a flipped sign, another operator, a bound or
+Makes N random changes, one at a time, to the sources of layers/ and optim/: a flipped sign, another operator, a bound or
 a constant off by one. Each is built in a copy of the sources below build/mutate and the tests run against it, those
 first whose file has a word of its name in common with the changed file's. A change that no test notices is a
 survivor. What does not compile, or compiles to the same code, is no change and does not count.
@@ -31,6 +31,7 @@ COPIED = ["framework", "layers", "optim", "tests", "cmake", "strata.hpp", "CMake
           "README.md"]
 MUTATED = ["layers", "optim"]
 EQUIVALENTS = ROOT / "tests/mutate_equivalents.txt"
+MOST_INCLUDING = 5  # tests' files to be compiled again; the public headers, which have more, are passed over
 SHARDS = os.cpu_count()
 MEMORY = 8 << 30  # bytes of address space for each test process
 
@@ -125,11 +126,11 @@ class Suite:
     """The tests, and in which order a changed file asks for them."""
 
     def __init__(self):
-        includes = subprocess.run(["ninja", "-C", BUILD, "-t", "deps"], check=True, capture_output=True, text=True).stdout
-        self.includes = {}  # by a test's file: the changed folders that it includes something of
-        for block in includes.split("\n\n"):
+        deps = subprocess.run(["ninja", "-C", BUILD, "-t", "deps"], check=True, capture_output=True, text=True).stdout
+        self.includes = {}  # by a test's file: those of the headers that it includes
+        for block in deps.split("\n\n"):
             if found := re.match(r"tests/CMakeFiles/strata_tests\.dir/(\S+)\.o:", block):
-                self.includes[f"tests/{found[1]}"] = {part for part in MUTATED if f"/strata/{part}/" in block}
+                self.includes[f"tests/{found[1]}"] = set(re.findall(r"/strata/(\S+)", block))
         with tempfile.TemporaryDirectory() as folder:
             if subprocess.run([TESTS, f"--gtest_output=json:{folder}/times"], stdout=subprocess.DEVNULL).returncode:
                 sys.exit("mutate: the tests fail without any change")
@@ -137,13 +138,16 @@ class Suite:
         self.tests = [(f"{suite['name']}.{test['name']}", os.path.relpath(BUILD / test["file"], COPY), float(test["time"][:-1]))
                       for suite in times["testsuites"] for test in suite["testsuite"]]
 
+    def including(self, header):
+        return sum(header in headers for headers in self.includes.values())
+
     def groups(self, path):
         """The tests whose file shares a word with the path, those of the same folder, and all others that include
         something of that folder; what does not include it cannot call it."""
         folder, groups = pathlib.Path(path).parts[0], [[], [], []]
         for test in self.tests:
             file = pathlib.Path(test[1])
-            if folder in self.includes[test[1]]:
+            if any(header.startswith(folder) for header in self.includes[test[1]]):
                 groups[0 if words(path) & words(file) else 1 if folder in file.parts else 2].append(test)
         return filter(None, groups)
 
@@ -208,7 +212,8 @@ def main():
     unchanged, suite = binaries(), Suite()
 
     paths = sorted(str(path.relative_to(COPY)) for part in MUTATED for path in (COPY / part).rglob("*.[ch]pp"))
-    mutants = [mutant for path in paths if options.only in path for mutant in mutants_of(path)]
+    mutants = [mutant for path in paths if options.only in path and suite.including(path) <= MOST_INCLUDING
+               for mutant in mutants_of(path)]
     random.Random(options.seed).shuffle(mutants)
     print(f"{len(mutants)} possible changes, seed {options.seed}", flush=True)
 
