@@ -135,20 +135,21 @@ class Suite:
             if subprocess.run([TESTS, f"--gtest_output=json:{folder}/times"], stdout=subprocess.DEVNULL).returncode:
                 sys.exit("mutate: the tests fail without any change")
             times = json.loads(pathlib.Path(folder, "times").read_text())
-        self.tests = [(f"{suite['name']}.{test['name']}", os.path.relpath(BUILD / test["file"], COPY), float(test["time"][:-1]))
-                      for suite in times["testsuites"] for test in suite["testsuite"]]
+        self.tests = [(f"{suite['name']}.{test['name']}", os.path.relpath(BUILD / test["file"], COPY),
+                       float(test["time"][:-1])) for suite in times["testsuites"] for test in suite["testsuite"]]
 
     def including(self, header):
         return sum(header in headers for headers in self.includes.values())
 
     def groups(self, path):
-        """The tests whose file shares a word with the path, those of the same folder, and all others that include
-        something of that folder; what does not include it cannot call it."""
+        """The tests whose file shares a word with the path, those of the same folder and the properties, and all others
+        that include something of that folder; what does not include it cannot call it."""
         folder, groups = pathlib.Path(path).parts[0], [[], [], []]
         for test in self.tests:
             file = pathlib.Path(test[1])
             if any(header.startswith(folder) for header in self.includes[test[1]]):
-                groups[0 if words(path) & words(file) else 1 if folder in file.parts else 2].append(test)
+                near = file.parts[1] in (folder, "properties")
+                groups[0 if words(path) & words(file) else 1 if near else 2].append(test)
         return filter(None, groups)
 
     def failure(self, path):
