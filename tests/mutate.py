@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Do the tests notice a small fault in the library?
 
-Makes N random changes, one at a time, to the sources of layers/ and optim/: a flipped sign, another operator, a bound or
-a constant off by one. Each is built in a copy of the sources below build/mutate and the tests run against it, those
-first whose file has a word of its name in common with the changed file's. A change that no test notices is a
-survivor. What does not compile, or compiles to the same code, is no change and does not count.
+Makes N random changes, one at a time, to the sources of layers/ and optim/: a flipped sign, another operator, a bound
+or a constant off by one. Each is built in a copy of the sources below build/mutate and the tests run against it, those
+first whose file has a word of its name in common with the changed file's. A change that no test notices is a survivor.
+What does not compile, or compiles to the same code, is no change and does not count.
 
 tests/mutate_equivalents.txt explains the changes that cannot be noticed; they count as survivors all the same.
 Exits with 1 if fewer than nine of ten are noticed.
@@ -192,7 +192,8 @@ def run(tests):
                 shard.wait()
         if failed is None:
             return None
-        test = re.search(r"\[  FAILED  \] ([^ ,\n]+)", pathlib.Path(scratch, f"output-{failed}").read_text(errors="replace"))
+        output = pathlib.Path(scratch, f"output-{failed}").read_text(errors="replace")
+        test = re.search(r"\[  FAILED  \] ([^ ,\n]+)", output)
         status = shards[failed].returncode
         return test[1] if test else f"(status {status})" if status > 0 else f"({signal.Signals(-status).name})"
 
