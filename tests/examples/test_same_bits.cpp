@@ -60,8 +60,9 @@ void expect_same_bits(const MakeNet& make_net) {
   const Threads threads;
   threads.set(1);
   const Result one = train(make_net());
-  if (kSteps >= 50)  // fewer need not show that it learns
+  if (kSteps >= 50) {  // fewer need not show that it learns
     EXPECT_LT(*std::min_element(one.losses.begin(), one.losses.end()), one.losses.front());
+  }
   for (const int count : {1, 2, 3, 5, 8}) {
     threads.set(count);
     EXPECT_TRUE(train(make_net()) == one) << "with " << count << " threads";

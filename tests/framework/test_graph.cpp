@@ -142,6 +142,24 @@ TEST(Graph, HasSeveralInputsAndOutputs) {
   EXPECT_EQ(report.rows.size(), 16u);
 }
 
+TEST(Graph, WithOneInputAndOneOutputServesBothWays) {
+  const auto make = [] {
+    Graph<double> net;
+    net.input("x").add("only", Linear<double>{4, 3}, "x").output("only");
+    net.initialize(1);
+    return net;
+  };
+  Graph<double> several = make(), single = make();
+  const auto x = some<double>({2, 4}), dy = some<double>({2, 3}, 5);
+  EXPECT_EQ(several.forward(std::vector<Tensor<double>>{x}), std::vector<Tensor<double>>{single.forward(x)});
+  EXPECT_EQ(several.backward(std::vector<Tensor<double>>{dy}),
+            std::vector<Tensor<double>>{single.backward(dy)});
+  several.forward(x);
+  several.named_parameters()[0].second->gradient.fill(0);
+  several.backward_parameters(std::vector<Tensor<double>>{dy});
+  EXPECT_EQ(several.named_parameters()[0].second->gradient, single.named_parameters()[0].second->gradient);
+}
+
 TEST(Graph, MayHandAnInputThrough) {
   Graph<double> net;
   net.input("x").add("relu", ReLU<double>{}, "x").output("relu").output("x");

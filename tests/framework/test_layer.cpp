@@ -69,6 +69,20 @@ TEST(Layer, FreezingReachesDown) {
   EXPECT_EQ(net.trainable_parameter_count(), net.parameter_count());
 }
 
+TEST(Layer, ASequentialCanBeAssignedAndGrown) {
+  const Sequential<float> net = nested();
+  Sequential<float> copy{ReLU<float>{}};
+  copy = net;
+  const auto x = Random(1).normal<float>({3, 4});
+  EXPECT_EQ(copy.infer(x), net.infer(x));
+  for (Parameter<float>* parameter : copy.parameters()) parameter->value.fill(0);
+  EXPECT_NE(copy.infer(x), net.infer(x));
+
+  Sequential<float> grown{ReLU<float>{}};
+  grown.add(std::make_unique<Linear<float>>(4, 2));
+  EXPECT_EQ(grown.find("1").type(), "Linear");
+}
+
 TEST(Layer, InitializationDependsOnSeedAndNameAlone) {
   Sequential<float> a = nested(), b = nested();
   for (Parameter<float>* parameter : b.parameters()) parameter->value.fill(7);

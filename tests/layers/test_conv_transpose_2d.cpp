@@ -125,12 +125,30 @@ TEST(ConvTranspose2D, GradientsEqualDifferences) {
   }
 }
 
+// PyTorch takes the fan-in of the weight as it is laid out: output channels of a group times the kernel.
+TEST(ConvTranspose2D, StartsWithinPyTorchsBounds) {
+  ConvTranspose2D<float> layer(16, 8, {3, 5}, {.groups = 2});
+  layer.initialize(1);
+  const double bound = 1 / std::sqrt(4 * 15.0);
+  for (Parameter<float>* parameter : layer.parameters()) {
+    const auto [smallest, largest] = std::minmax_element(parameter->value.begin(), parameter->value.end());
+    EXPECT_LE(*largest, bound);
+    EXPECT_GE(*smallest, -bound);
+    EXPECT_GE(*largest, 0.6 * bound);
+    EXPECT_LE(*smallest, -0.6 * bound);
+  }
+  EXPECT_TRUE(layer.parameters()[0]->decay);
+  EXPECT_FALSE(layer.parameters()[1]->decay);
+}
+
 TEST(ConvTranspose2D, DescribesItself) {
   ConvTranspose2D<float> layer(8, 4, 4, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
   EXPECT_EQ(layer.options(), "8 -> 4, kernel 4x4, stride 2, padding 1, output padding 1, groups 2");
   EXPECT_EQ(layer.output_shape({3, 8, 5, 6}), (Shape{3, 4, 11, 13}));
   EXPECT_EQ(layer.multiply_adds({3, 8, 5, 6}), 3u * 8 * 30 * 2 * 16);
   EXPECT_EQ(layer.weight().value.shape(), (Shape{8, 2, 4, 4}));
+  EXPECT_EQ(layer.algorithm({3, 8, 5, 6}), "gemm");
+  EXPECT_EQ(ConvTranspose2D<float>(32, 32, 3, {.padding = 1}).algorithm({3, 32, 16, 16}), "winograd 4x4");
 }
 
 TEST(ConvTranspose2D, RefusesBadOptions) {

@@ -46,9 +46,28 @@ TYPED_TEST(DropoutOf, MaskIsThatOfTheRandomStream) {
   });
 }
 
+// p * 2^32 is exactly one of the random words: that element is kept, as are those with larger words.
+TYPED_TEST(DropoutOf, AWordAtTheThresholdIsKept) {
+  using T = TypeParam;
+  const auto ones = full<T>({8}, T{1});
+  for (std::size_t at = 0; at < ones.size(); ++at) {
+    Dropout<T> any;
+    any.initialize(3);
+    const std::uint32_t word =
+        Random(static_cast<std::uint64_t>(counter<T>(any, "seed"))).block(at / 4)[at % 4];
+    Dropout<T> layer(word * 0x1p-32);
+    layer.initialize(3);
+    EXPECT_NE(layer.forward(ones)(at), T{0}) << at;
+    Dropout<T> above((word + 1.0) * 0x1p-32);
+    above.initialize(3);
+    EXPECT_EQ(above.forward(ones)(at), T{0}) << at;
+  }
+}
+
 TYPED_TEST(DropoutOf, ChannelsAreDroppedAsAWhole) {
   using T = TypeParam;
-  for (const Shape& shape : {Shape{5, 7, 3, 4}, Shape{5, 7, 1, 1}, Shape{2, 3, 0, 4}, Shape{30, 40, 17, 9}}) {
+  for (const Shape& shape :
+       {Shape{5, 7, 3, 4}, Shape{5, 7, 1, 1}, Shape{5, 7, 2, 1}, Shape{2, 3, 0, 4}, Shape{30, 40, 17, 9}}) {
     Dropout2D<T> layer(0.5);
     layer.initialize(3);
     const auto seed = static_cast<std::uint64_t>(counter<T>(layer, "seed"));

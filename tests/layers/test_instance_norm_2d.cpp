@@ -130,6 +130,18 @@ TEST(InstanceNorm2D, EvaluationWithRunningStatisticsIsThatOfBatchNorm) {
   EXPECT_NE(layer.infer(x), InstanceNorm2D<double>(3).infer(x));
 }
 
+TEST(InstanceNorm2D, InitializeBeginsTheRunningStatisticsAnew) {
+  InstanceNorm2D<double> layer(3, {.track_running_stats = true});
+  layer.forward(Random(1).normal<double>({2, 3, 4, 4}, 2, 3));
+  EXPECT_EQ(layer.num_batches_tracked(), 1);
+  layer.weight().value.fill(5);
+  layer.initialize(1);
+  EXPECT_EQ(layer.weight().value, full<double>({3}, 1));
+  EXPECT_EQ(layer.running_mean(), full<double>({3}, 0));
+  EXPECT_EQ(layer.running_var(), full<double>({3}, 1));
+  EXPECT_EQ(layer.num_batches_tracked(), 0);
+}
+
 TEST(InstanceNorm2D, KeepsTheContract) {
   testing::expect_contract(InstanceNorm2D<float>(32), Random(1).normal<float>({16, 32, 32, 32}, 1, 2));
   testing::expect_contract(InstanceNorm2D<float>(2), Random(1).normal<float>({1, 2, 300, 400}, 1, 2));

@@ -59,7 +59,7 @@ TEST(Concat, PutsChannelsSideBySide) {
 
 TEST(Concat, Gradient) {
   for (const std::vector<Shape>& shapes :
-       {std::vector<Shape>{{3, 2}, {3, 5}}, {{1, 1, 4}, {1, 2, 4}, {1, 1, 4}}, {{2, 3, 1, 2}}}) {
+       {std::vector<Shape>{{3, 2}, {3, 5}}, {{1, 1, 4}, {1, 2, 4}, {1, 1, 4}}, {{2, 3, 1, 2}}, {{1, 1}}}) {
     const GradientReport report = check_gradients(Concat<double>(), some(shapes));
     EXPECT_TRUE(report.passed()) << report;
   }

@@ -130,6 +130,8 @@ TEST(MaxPool2D, RefusesMisuse) {
       },
       ThrowsMessage<ShapeError>(HasSubstr("(1, 8, 9)")));
   EXPECT_THROW(MaxPool2D<float>(2, {.padding = 1}).output_shape({1, 1, 0, 4}), ShapeError);
+  EXPECT_THROW(MaxPool2D<float>(2, {.padding = 1}).output_shape({1, 1, 4, 0}), ShapeError);
+  EXPECT_EQ(MaxPool2D<float>(2, {.padding = 1}).output_shape({1, 1, 1, 1}), (Shape{1, 1, 1, 1}));
 }
 
 }  // namespace

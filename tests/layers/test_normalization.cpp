@@ -59,7 +59,7 @@ TYPED_TEST_SUITE(Normalization, Types);
 const std::vector<Shape> kImages{{2, 3, 4, 5},    {5, 1, 1, 7},    {1, 4, 3, 3},   {3, 2, 1, 2},
                                  {7, 5, 4, 4},    {2, 17, 5, 5},   {64, 3, 2, 2},  {3, 70, 1, 3},
                                  {130, 2, 7, 9},  {4, 33, 16, 16}, {2, 2, 47, 61}, {1, 1, 200, 333},
-                                 {40, 2, 31, 33}, {9, 8, 60, 64}};
+                                 {40, 2, 31, 33}, {9, 8, 60, 64},  {3, 2, 32, 64}, {2, 3, 64, 64}};
 
 TYPED_TEST(Normalization, SpatialBatchNormIsItsFormula) {
   using T = TypeParam;
@@ -133,6 +133,28 @@ TYPED_TEST(Normalization, LayerNormIsItsFormula) {
                                   ReferenceNorm::over_slices(shape, element_count(normalized)), shape,
                                   affine);
       }
+}
+
+// Whatever is missing, samples, channels or pixels, and in both modes. A single value is enough for
+// evaluation.
+TYPED_TEST(Normalization, RefusesTheEmptyAndTakesASingleValue) {
+  using T = TypeParam;
+  const auto check = [](Layer<T>&& layer, const std::vector<Shape>& empty, const Shape& single) {
+    for (int mode = 0; mode < 2; ++mode, layer.eval())
+      for (const Shape& shape : empty)
+        EXPECT_THAT([&] { layer.output_shape(shape); },
+                    ::testing::ThrowsMessage<ShapeError>(::testing::AllOf(
+                        ::testing::HasSubstr("expected ("), ::testing::HasSubstr(to_string(shape)))))
+            << layer.type();
+    EXPECT_EQ(layer.output_shape(single), single) << layer.type();
+    EXPECT_EQ(layer.infer(full<T>(single, T{0})).shape(), single) << layer.type();
+  };
+  const std::vector<Shape> images{{0, 1, 2, 2}, {2, 0, 2, 2}, {2, 1, 0, 2}, {2, 1, 2, 0}};
+  check(SpatialBatchNorm<T>(1), images, {1, 1, 1, 1});
+  check(InstanceNorm2D<T>(1, {.track_running_stats = true}), images, {1, 1, 1, 1});
+  check(GroupNorm<T>(1, 1), images, {1, 1, 1, 1});
+  check(BatchNorm1D<T>(1), {{0, 1}, {2, 0}, {0, 1, 3}, {2, 1, 0}}, {1, 1});
+  check(LayerNorm<T>(Shape{1}), {{0, 1}, {2, 0}, {0, 2, 1}, {2, 0, 1}}, {1, 1});
 }
 
 }  // namespace

@@ -401,6 +401,7 @@ TEST_F(BadCheckpoint, WithNumbersOutOfRangeIsRefused) {
                                                         {"best_epoch", "3"},
                                                         {"last_learning_rate", "nan"},
                                                         {"last_learning_rate", "-1"},
+                                                        {"last_learning_rate", "-0.25"},
                                                         {"correct", "1e3"},
                                                         {"loss_sum", "1.0f"},
                                                         {"stopped_early", "maybe"},
@@ -410,6 +411,12 @@ TEST_F(BadCheckpoint, WithNumbersOutOfRangeIsRefused) {
     state_.metadata[name] = value;
     EXPECT_NE(error_of(), "no error") << name << " = " << value;
   }
+}
+
+// A schedule may end at a rate of 0.
+TEST_F(BadCheckpoint, ALearningRateOfZeroIsOne) {
+  state_.metadata["last_learning_rate"] = "0";
+  EXPECT_EQ(error_of(), "no error");
 }
 
 TEST_F(BadCheckpoint, WithAnotherHistoryIsRefused) {

@@ -175,6 +175,30 @@ TEST(ScheduleMisuse, OptionsOutOfRange) {
   expect_argument_error([] { ReduceOnPlateau({.cooldown = -1}); }, "ReduceOnPlateau: cooldown");
   expect_argument_error([] { ReduceOnPlateau({.minimum = -1}); }, "ReduceOnPlateau: minimum");
   expect_argument_error([] { ReduceOnPlateau({.eps = -1}); }, "ReduceOnPlateau: eps");
+
+  for (const double wrong : {-0.5, double{INFINITY}, double{NAN}}) {
+    expect_argument_error([&] { epochs(wrong); }, "epochs: the count");
+    expect_argument_error([&] { StepDecay(epochs(1), wrong); }, "StepDecay: gamma");
+    expect_argument_error([&] { CosineDecay({.minimum = wrong}); }, "CosineDecay: minimum");
+    expect_argument_error([&] { OneCycle({.pct_start = wrong}); }, "OneCycle: pct_start");
+    expect_argument_error([&] { OneCycle({.div_factor = wrong}); }, "OneCycle: div_factor");
+    expect_argument_error([&] { OneCycle({.final_div_factor = wrong}); }, "OneCycle: final_div_factor");
+    expect_argument_error([&] { Warmup(steps(1), ConstantRate{}, wrong); }, "Warmup: start_factor");
+    expect_argument_error([&] { ReduceOnPlateau({.factor = wrong}); }, "ReduceOnPlateau: factor");
+    expect_argument_error([&] { ReduceOnPlateau({.threshold = wrong}); }, "ReduceOnPlateau: threshold");
+    expect_argument_error([&] { ReduceOnPlateau({.minimum = wrong}); }, "ReduceOnPlateau: minimum");
+    expect_argument_error([&] { ReduceOnPlateau({.eps = wrong}); }, "ReduceOnPlateau: eps");
+  }
+}
+
+TEST(ScheduleMisuse, TheEndsOfTheRangesAreAllowed) {
+  EXPECT_NO_THROW(OneCycle({.pct_start = 0}));
+  EXPECT_NO_THROW(OneCycle({.pct_start = 1}));
+  EXPECT_NO_THROW(OneCycle({.div_factor = 0.5, .final_div_factor = 0.5}));
+  EXPECT_NO_THROW(CosineDecay({.minimum = 0}));
+  EXPECT_NO_THROW(Warmup(steps(1), ConstantRate{}, 0));
+  EXPECT_NO_THROW(Warmup(steps(1), ConstantRate{}, 1));
+  EXPECT_NO_THROW(ReduceOnPlateau({.patience = 0, .threshold = 0, .cooldown = 0, .minimum = 0, .eps = 0}));
 }
 
 }  // namespace
