@@ -12,7 +12,8 @@ bool may_fuse() {
 }  // namespace
 
 template <class T>
-Chain<T>::Chain(std::vector<Layer<T>*> layers) : layers_(std::move(layers)) {
+Chain<T>::Chain(std::vector<Layer<T>*> layers, const Chain* like)
+    : layers_(std::move(layers)), fused_(like && like->fused_) {
   const std::span<Layer<T>* const> all(layers_);
   for (std::size_t i = 0; i < all.size();) {
     auto fused = all[i]->fuse_training(all.subspan(i));

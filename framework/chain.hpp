@@ -11,7 +11,8 @@ template <class T>
 class Chain {
  public:
   Chain() = default;
-  explicit Chain(std::vector<Layer<T>*> layers);
+  /// `like`: a chain of layers that these were copied from, whose backward this one may be asked for.
+  explicit Chain(std::vector<Layer<T>*> layers, const Chain* like = nullptr);
 
   Tensor<T> forward(Tensor<T> x);
   /// By the way that forward went.

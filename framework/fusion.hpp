@@ -11,8 +11,8 @@ bool fusion();
 /// Changes it for the whole process, from the next forward on.
 void set_fusion(bool on);
 
-/// Stands for the layers of a chain from one on; they keep their parameters and running averages. Made by
-/// Layer::fuse_training.
+/// Stands for the layers of a chain from one on. All that they remember stays with them: parameters, running
+/// averages and what backward needs, so that a copy of a network has it too. Made by Layer::fuse_training.
 template <class T>
 class TrainingFusion {
  public:

@@ -52,11 +52,12 @@ Graph<T>::Graph(const Graph& other)
       problem_(other.problem_),
       order_(other.order_),
       outputs_(other.outputs_),
-      shapes_(other.shapes_) {
+      shapes_(other.shapes_),
+      backward_of_several_due_(other.backward_of_several_due_) {
   for (const Node& node : other.nodes_)
     nodes_.push_back({node.name, node.from, node.layer ? node.layer->clone() : nullptr,
                       node.join ? node.join->clone() : nullptr, node.sources, node.uses, nullptr});
-  connect();
+  connect(&other);
 }
 
 template <class T>
@@ -123,13 +124,13 @@ void Graph<T>::check() const {
 template <class T>
 void Graph<T>::plan() {
   problem_ = find_problem();
-  connect();
+  this->forget_forward();
+  backward_of_several_due_ = false;
+  connect(nullptr);
 }
 
 template <class T>
-void Graph<T>::connect() {
-  this->forget_forward();
-  backward_of_several_due_ = false;
+void Graph<T>::connect(const Graph* like) {
   for (Node& node : nodes_) node.chain = nullptr;
   if (!problem_.empty()) return;
   const auto continues = [&](const Node& node) {
@@ -146,7 +147,8 @@ void Graph<T>::connect() {
     for (; continues(*node); layers.push_back(node->layer.get())) node = &nodes_[node->sources[0]];
     std::reverse(layers.begin(), layers.end());
     nodes_[i].chain_source = node->sources[0];
-    nodes_[i].chain = std::make_unique<Chain<T>>(std::move(layers));
+    nodes_[i].chain =
+        std::make_unique<Chain<T>>(std::move(layers), like ? like->nodes_[i].chain.get() : nullptr);
   }
 }
 

@@ -98,7 +98,7 @@ class Graph final : public Layer<T> {
   Graph& append(Node node);
   void plan();
   std::string find_problem();
-  void connect();
+  void connect(const Graph* like);
   std::string find_cycle(const std::vector<bool>& ordered) const;
   void require_single() const;
   std::vector<Shape> node_shapes(const std::vector<Shape>& inputs) const;

@@ -5,7 +5,7 @@ namespace strata {
 template <class T>
 Sequential<T>::Sequential(const Sequential& other) : Layer<T>(other) {
   for (const Entry& entry : other.layers_) layers_.push_back({entry.name, entry.layer->clone()});
-  connect();
+  connect(&other.chain_);
 }
 
 template <class T>
@@ -22,16 +22,16 @@ Sequential<T>& Sequential<T>::add(std::string name, std::unique_ptr<Layer<T>> la
     if (entry.name == name) throw GraphError(this->label() + ": there are two layers named '" + name + "'");
   layer->set_path(this->path().empty() ? name : this->path() + "." + name);
   layers_.push_back({std::move(name), std::move(layer)});
-  connect();
+  this->forget_forward();
+  connect(nullptr);
   return *this;
 }
 
 template <class T>
-void Sequential<T>::connect() {
-  this->forget_forward();
+void Sequential<T>::connect(const Chain<T>* like) {
   std::vector<Layer<T>*> layers;
   for (const Entry& entry : layers_) layers.push_back(entry.layer.get());
-  chain_ = Chain<T>(std::move(layers));
+  chain_ = Chain<T>(std::move(layers), like);
 }
 
 template <class T>

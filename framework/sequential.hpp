@@ -58,7 +58,7 @@ class Sequential final : public Layer<T> {
     std::string name;
     std::unique_ptr<Layer<T>> layer;
   };
-  void connect();
+  void connect(const Chain<T>* like);
 
   std::vector<Entry> layers_;
   Chain<T> chain_;

@@ -24,7 +24,6 @@ class MaxPool2D final : public Layer<T> {
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<MaxPool2D>(*this); }
   std::string type() const override { return "MaxPool2D"; }
   std::string options() const override { return pooling_.options(); }
-  const Pooling& pooling() const { return pooling_; }
 
  protected:
   Tensor<T> do_forward(Tensor<T> x) override;
@@ -32,6 +31,9 @@ class MaxPool2D final : public Layer<T> {
   Tensor<T> do_infer(Tensor<T> x) const override;
 
  private:
+  template <class>
+  friend class NormFusion;
+
   Pooling pooling_;
   MaxPoolPlanes<T> planes_;
 };

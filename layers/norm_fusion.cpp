@@ -3,20 +3,15 @@
 namespace strata {
 
 template <class T>
-NormFusion<T>::NormFusion(NormalizationLayer<T>& norm, std::optional<Pooling> pooling)
-    : norm_(norm), pooling_(pooling) {
-  if (pooling) planes_.emplace(*pooling);
-}
-
-template <class T>
 Tensor<T> NormFusion<T>::forward(Tensor<T> x) {
   const Shape shape = x.shape();
-  auto y = empty<T>(pooling_ ? pooling_->output_shape(shape) : shape);
+  auto y = empty<T>(pool_ ? pool_->output_shape(shape) : shape);
   normalization::Output<T> output{.y = y.data(), .rectify = true};
-  if (pooling_) {
-    planes_->begin(shape);
+  if (pool_) {
+    MaxPoolPlanes<T>& planes = pool_->planes_;
+    planes.begin(shape);
     output.pool = [&](Index first, Index count, const T* values) {
-      planes_->forward(first, count, values, y.data() + first * planes_->plane_out());
+      planes.forward(first, count, values, y.data() + first * planes.plane_out());
     };
   }
   norm_.normalize(std::move(x), output);
@@ -25,15 +20,16 @@ Tensor<T> NormFusion<T>::forward(Tensor<T> x) {
 
 template <class T>
 Tensor<T> NormFusion<T>::backward(Tensor<T> dy) {
-  if (!pooling_) {
+  if (!pool_) {
     norm_.pull_back({.dy = dy.data(), .dx = dy.data(), .rectify = true});
     return dy;
   }
+  MaxPoolPlanes<T>& planes = pool_->planes_;
   Tensor<T> dx =
       norm_.pull_back({.rectify = true, .unpool = [&](Index first, Index count, T* gradient) {
-                         planes_->backward(first, count, dy.data() + first * planes_->plane_out(), gradient);
+                         planes.backward(first, count, dy.data() + first * planes.plane_out(), gradient);
                        }});
-  planes_->end();
+  planes.end();
   return dx;
 }
 

@@ -1,9 +1,7 @@
 // A normalizing layer with the ReLU and the max pooling that follow it.
 #pragma once
 
-#include <optional>
-
-#include "strata/layers/max_pool_planes.hpp"
+#include "strata/layers/max_pool_2d.hpp"
 #include "strata/layers/normalization_layer.hpp"
 
 namespace strata {
@@ -13,16 +11,16 @@ namespace strata {
 template <class T>
 class NormFusion final : public TrainingFusion<T> {
  public:
-  NormFusion(NormalizationLayer<T>& norm, std::optional<Pooling> pooling);
+  /// `pool` may be null.
+  NormFusion(NormalizationLayer<T>& norm, MaxPool2D<T>* pool) : norm_(norm), pool_(pool) {}
 
-  Index size() const override { return pooling_ ? 3 : 2; }
+  Index size() const override { return pool_ ? 3 : 2; }
   Tensor<T> forward(Tensor<T> x) override;
   Tensor<T> backward(Tensor<T> dy) override;
 
  private:
   NormalizationLayer<T>& norm_;
-  std::optional<Pooling> pooling_;
-  std::optional<MaxPoolPlanes<T>> planes_;
+  MaxPool2D<T>* pool_;
 };
 
 /// y = max(norm(x), 0).

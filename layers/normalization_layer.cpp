@@ -140,8 +140,8 @@ std::vector<const Tensor<T>*> NormalizationLayer<T>::frozen_state() const {
 template <class T>
 std::unique_ptr<TrainingFusion<T>> NormalizationLayer<T>::fuse_training(std::span<Layer<T>* const> chain) {
   if (chain.size() < 2 || !dynamic_cast<ReLU<T>*>(chain[1])) return nullptr;
-  const auto* pool = chain.size() > 2 && runs_are_planes() ? dynamic_cast<MaxPool2D<T>*>(chain[2]) : nullptr;
-  return std::make_unique<NormFusion<T>>(*this, pool ? std::optional(pool->pooling()) : std::nullopt);
+  auto* pool = chain.size() > 2 && runs_are_planes() ? dynamic_cast<MaxPool2D<T>*>(chain[2]) : nullptr;
+  return std::make_unique<NormFusion<T>>(*this, pool);
 }
 
 template <class T>

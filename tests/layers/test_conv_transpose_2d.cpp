@@ -147,7 +147,7 @@ TEST(ConvTranspose2D, DescribesItself) {
   EXPECT_EQ(layer.output_shape({3, 8, 5, 6}), (Shape{3, 4, 11, 13}));
   EXPECT_EQ(layer.multiply_adds({3, 8, 5, 6}), 3u * 8 * 30 * 2 * 16);
   EXPECT_EQ(layer.weight().value.shape(), (Shape{8, 2, 4, 4}));
-  EXPECT_EQ(layer.algorithm({3, 8, 5, 6}), "gemm");
+  EXPECT_EQ(layer.algorithm({3, 8, 5, 6}), "grouped");
   EXPECT_EQ(ConvTranspose2D<float>(32, 32, 3, {.padding = 1}).algorithm({3, 32, 16, 16}), "winograd 4x4");
 }
 
