@@ -235,10 +235,13 @@ def main():
             survivors.append(mutant)
         print(f"{f'killed by {failed}' if failed else 'SURVIVED'}: {mutant}", flush=True)
 
-    print(f"\n{killed} of {killed + len(survivors)} killed; survivors: {len(survivors)}")
+    total = killed + len(survivors)
+    if not total:
+        sys.exit("mutate: nothing to change")
+    print(f"\n{killed} of {total} killed, {100 * killed / total:.1f} %{'; survivors:' if survivors else ''}")
     for mutant in survivors:
         print(f"\n{mutant}\n  {reasons.get((mutant.path, mutant.before, mutant.after), 'NOT EXPLAINED')}")
-    sys.exit(0 if killed >= 0.9 * (killed + len(survivors)) else 1)
+    sys.exit(0 if killed >= 0.9 * total else 1)
 
 
 if __name__ == "__main__":
