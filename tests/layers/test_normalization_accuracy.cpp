@@ -72,6 +72,18 @@ TEST(NormalizationAccuracy, ImagesFarApart) {
   }
 }
 
+// The gradients of gamma and beta are sums over a hundred thousand samples: in float they would be off by
+// 1e-5.
+TEST(NormalizationAccuracy, ManySamplesAddUp) {
+  const std::size_t samples = 100'000;
+  LayerNorm<float> layer(Shape{4});
+  layer.forward(Random(1).normal<float>({samples, 4}));
+  layer.backward(full<float>({samples, 4}, 0.1f));
+  const double sum = static_cast<double>(samples) * static_cast<double>(0.1f);
+  for (const float gradient : layer.bias().gradient)
+    EXPECT_NEAR(static_cast<double>(gradient) / sum, 1, 1e-6);
+}
+
 // 0.1 and 1e6 / 3 are not floats: their sums round.
 TEST(NormalizationAccuracy, ConstantChannelsGiveBetaAndFiniteGradients) {
   for (const Case& c : cases())
