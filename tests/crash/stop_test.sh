@@ -16,6 +16,7 @@ fail() {
 
 # Starts it, and waits until it trains.
 start() {
+  : >"$folder/log"  # what the program before it said must not count
   "$program" "${options[@]}" --resume "$@" >"$folder/log" 2>"$folder/errors" &
   process=$!
   until grep -qE '^(resumed|no checkpoint)' "$folder/log"; do
