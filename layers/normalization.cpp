@@ -21,7 +21,9 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/normalization.hpp"
+#include "strata/layers/kernels/rounding.hpp"
 #include "strata/layers/kernels/scratch.hpp"
+#include "strata/layers/normalization_pieces.hpp"
 
 namespace strata::normalization {
 namespace {
@@ -30,19 +32,12 @@ using kernels::Coefficients;
 using kernels::Moments;
 using kernels::PlaneBlock;
 
-constexpr Index kPiece = Index{1} << 15;      // elements of a piece: worth a thread, and small enough for L2
-constexpr Index kCachedSet = Index{1} << 17;  // elements of a set that is still taken as one piece
-constexpr Index kFewPieces = 8;               // and if there are so few of them, a smaller one is cut as well
-constexpr Index kPilot = 1024;                // elements of a run that give a first idea of its mean
-constexpr Index kPilotRows = 16;              // the same, of a column
-constexpr Index kShortRun = 16;               // below this a run does not fill a vector
+constexpr Index kPilot = 1024;    // elements of a run that give a first idea of its mean
+constexpr Index kPilotRows = 16;  // the same, of a column
+constexpr Index kShortRun = 16;   // below this a run does not fill a vector
 
 template <class T>
 using Values = std::vector<T, RecyclingAllocator<T>>;
-
-Index divide_up(Index a, Index b) {
-  return (a + b - 1) / b;
-}
 
 /// A mean that is split so that (x - center) - low keeps all digits, and what follows from the variance.
 template <class T>
@@ -87,68 +82,6 @@ Moments shifted_moments(Index count, double shift, double sum, double squares) {
   const double n = static_cast<double>(count), m2 = squares - sum * sum / n;
   return {count, shift + sum / n, m2 < 0 ? 0 : m2};  // and NaN stays NaN
 }
-
-/// A contiguous part of x: whole runs, or a part of one.
-struct Piece {
-  Index first_run;
-  Index begin;  ///< of x, in elements
-  PlaneBlock block;
-
-  Index runs() const { return block.images * block.channels; }
-  Index elements() const { return runs() * block.length; }
-};
-
-/// x in pieces.
-class Pieces {
- public:
-  /// Sets are kept whole where they fit the cache, which `whole_sets` tells, and runs if `whole_runs`.
-  Pieces(const Sets& sets, bool whole_runs)
-      : length_(sets.length), run_length_(sets.length), all_runs_(sets.samples * sets.channels) {
-    const Index set = sets.elements();
-    whole_sets_ = !sets.over_samples && set <= kCachedSet && (sets.count >= kFewPieces || set <= kPiece);
-    if (whole_sets_) {
-      runs_ = sets.runs * std::max<Index>(1, kPiece / set);
-    } else if (!whole_runs && length_ > kPiece) {
-      parts_ = divide_up(length_, kPiece);
-      length_ = divide_up(length_, parts_);
-    } else if (!sets.over_samples || sets.channels * length_ > kPiece) {
-      // Equal shares of an image.
-      const Index of_image = divide_up(sets.channels, std::max<Index>(1, kPiece / length_));
-      runs_ = divide_up(sets.channels, of_image);
-      image_runs_ = sets.channels;
-    } else {
-      images_ = kPiece / (sets.channels * length_);
-      runs_ = sets.channels;
-    }
-    if (image_runs_ == 0) image_runs_ = all_runs_;
-    pieces_of_image_ = divide_up(image_runs_, runs_ * images_);
-  }
-
-  bool whole_sets() const { return whole_sets_; }
-  Index count() const { return divide_up(all_runs_, image_runs_) * pieces_of_image_ * parts_; }
-  /// Of a piece at most.
-  Index max_channels() const { return runs_; }
-
-  Piece operator[](Index i) const {
-    const Index part = i % parts_, share = i / parts_ % pieces_of_image_,
-                image = i / parts_ / pieces_of_image_;
-    const Index step = runs_ * images_, run = image * image_runs_ + share * step;
-    const Index runs = std::min(step, image_runs_ - share * step), begin = part * length_;
-    const Index images = images_ > 1 ? runs / runs_ : 1;
-    return {run, run * run_length_ + begin, {images, runs / images, std::min(length_, run_length_ - begin)}};
-  }
-
- private:
-  Index length_;      // of a run in a piece
-  Index run_length_;  // of a run
-  Index all_runs_;
-  Index parts_ = 1;       // of a run
-  Index runs_ = 1;        // of a piece, in each of its images
-  Index images_ = 1;      // of a piece
-  Index image_runs_ = 0;  // that pieces do not reach across
-  Index pieces_of_image_ = 1;
-  bool whole_sets_ = false;
-};
 
 /// The tensors of one call, and the ways to work through them.
 template <class T>
@@ -423,9 +356,9 @@ class Work {
     constexpr Index kSamplesInT = 64;  // whose dgamma is summed in T before it goes to double
     const Index columns = sample_length();
     const Values<T> gamma = spread(affine_.gamma), beta = spread(affine_.beta);
-    const Index grain =
-        std::max(divide_up(kPiece, std::max<Index>(1, columns)), divide_up(sets_.samples, 16));
-    const Index blocks = divide_up(sets_.samples, grain);
+    const Index grain = std::max(kernels::ceil_div(kPiece, std::max<Index>(1, columns)),
+                                 kernels::ceil_div(sets_.samples, 16));
+    const Index blocks = kernels::ceil_div(sets_.samples, grain);
     Values<double> gamma_sums(blocks * columns, 0.0), beta_sums(blocks * columns, 0.0);
     parallel_ranges(sets_.samples, grain, [&](Index first, Index last) {
       Values<T> gamma_part(columns, T{0}), beta_part(columns, T{0});
