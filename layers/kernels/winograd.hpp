@@ -1,29 +1,27 @@
-// The transforms of Winograd's convolution F(4x4, 3x3), for one instruction set.
+// The transforms of Winograd's convolution F(4x4, kernel x kernel), for one instruction set.
 //
-// A tile of 4x4 outputs of a 3x3 convolution needs 6x6 inputs d. With the filter g it is
+// A tile of 4x4 outputs needs a window d of (kernel + 3)^2 inputs. With the filter g it is
 //
 //     y = A^T [(G g G^T) * (B^T d B)] A,      * element by element
 //
-// 36 multiplications in place of 144 (Winograd 1980; Lavin and Gray, CVPR 2016). Summed over channels, each
-// of the 36 "frequencies" is a matrix product. The matrices evaluate polynomials at 0, +-5/8, +-3/2 and
-// infinity (Toom-Cook): with these points the rounding errors are 2 to 4 times smaller than with the usual 0,
-// +-1, +-2 (cf. Barabasz et al., ACM TOMS 2020). The gradient of the filter is the transposed map: dg = G^T
-// [(A dy A^T) * (B^T d B)] G.
+// 36 multiplications in place of 144 for 3x3, 64 in place of 400 for 5x5 (Winograd 1980; Lavin and Gray, CVPR
+// 2016). Summed over channels, each of these "frequencies" is a matrix product. The gradient of the filter is
+// the transposed map: dg = G^T [(A dy A^T) * (B^T d B)] G.
 #pragma once
 
 #include "strata/layers/kernels/pixels.hpp"
 
 namespace strata::kernels {
 
-/// A (tiles, channels) matrix for each of the 36 frequencies, one every `stride` elements.
+/// A (tiles, channels) matrix for each frequency, one every `stride` elements.
 struct Frequencies {
   float* data;
   Index stride;
   Index channels;  ///< the length of a row, a multiple of PixelLayout::lanes
 };
 
-/// A stack of 3x3 filters: tap t of filter (row, column) is data[row * row_stride + column * column_stride +
-/// t].
+/// A stack of square filters: tap t of filter (row, column) is data[row * row_stride + column * column_stride
+/// + t].
 struct Filters {
   float* data;
   Index row_stride;
@@ -33,7 +31,10 @@ struct Filters {
 
 /// The channels of pixels, too, are padded to a multiple of PixelLayout::lanes.
 struct Winograd {
-  /// B^T d B for a grid of tiles, whose 6x6 inputs start at every fourth row and column.
+  Index kernel;
+  Index frequencies;
+
+  /// B^T d B for a grid of tiles, whose windows start at every fourth row and column.
   void (*transform_input)(Pixels input, Index tile_rows, Index tile_columns, Frequencies out);
   /// A dy A^T for a grid of tiles of 4x4 output gradients.
   void (*transform_gradient)(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out);
@@ -46,6 +47,12 @@ struct Winograd {
   /// filters = G^T (sum over p of partials[p * partial_stride]) G.
   void (*transform_filter_gradient)(Frequencies partials, Index partial_stride, Index partial_count,
                                     Index begin, Index end, Filters filters);
+};
+
+/// One for each size of the kernel.
+struct WinogradFamily {
+  Winograd of_3x3;
+  Winograd of_5x5;
 };
 
 }  // namespace strata::kernels

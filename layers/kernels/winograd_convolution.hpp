@@ -1,11 +1,11 @@
-// 3x3 convolution with stride 1 by Winograd's algorithm (winograd.hpp), for float.
+// 3x3 and 5x5 convolution with stride 1 by Winograd's algorithm (winograd.hpp), for float.
 #pragma once
 
 #include "strata/layers/kernels/convolution.hpp"
 
 namespace strata::kernels {
 
-/// Whether these functions can compute it and are faster than the matrix products of im2col.
+/// Whether these functions can compute it and are faster than the others.
 bool winograd_applies(const ConvolutionShape& shape);
 
 /// The transformed filters that winograd_convolve takes.
