@@ -7,7 +7,7 @@
 
 namespace strata {
 
-/// Totals of the block cache, in bytes; `system_allocations` counts blocks of 64 KB and more asked of the
+/// Totals of the block cache, in bytes; `system_allocations` counts blocks of 4 KB and more asked of the
 /// system.
 struct MemoryStatistics {
   std::size_t in_use = 0;
