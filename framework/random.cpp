@@ -7,6 +7,8 @@
 
 #include <Random123/philox.h>
 
+#include "strata/framework/parallel.hpp"
+
 namespace strata {
 namespace {
 
@@ -54,18 +56,27 @@ std::uint64_t Random::below(std::uint64_t bound) {
   return value % bound;
 }
 
-template <class T>
-Tensor<T> Random::uniform(const Shape& shape, double low, double high) {
+template <class T, class Draw>
+Tensor<T> Random::tensor(const Shape& shape, std::uint64_t draws, const Draw& draw) {
   auto values = empty<T>(shape);
-  for (T& value : values) value = static_cast<T>(low + (high - low) * uniform());
+  const auto count = static_cast<Index>(values.size());
+  parallel_ranges(count, Index{1} << 14, [&](Index begin, Index end) {
+    Random here = *this;
+    here.position_ += draws * static_cast<std::uint64_t>(begin);
+    for (Index i = begin; i < end; ++i) values.data()[i] = static_cast<T>(draw(here));
+  });
+  position_ += draws * static_cast<std::uint64_t>(count);
   return values;
 }
 
 template <class T>
+Tensor<T> Random::uniform(const Shape& shape, double low, double high) {
+  return tensor<T>(shape, 1, [=](Random& random) { return low + (high - low) * random.uniform(); });
+}
+
+template <class T>
 Tensor<T> Random::normal(const Shape& shape, double mean, double standard_deviation) {
-  auto values = empty<T>(shape);
-  for (T& value : values) value = static_cast<T>(mean + standard_deviation * normal());
-  return values;
+  return tensor<T>(shape, 2, [=](Random& random) { return mean + standard_deviation * random.normal(); });
 }
 
 std::vector<Index> Random::permutation(Index count) {

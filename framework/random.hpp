@@ -35,6 +35,10 @@ class Random {
   std::vector<Index> permutation(Index count);
 
  private:
+  // draw(random) for each value, in parallel; it moves the stream by `draws`.
+  template <class T, class Draw>
+  Tensor<T> tensor(const Shape& shape, std::uint64_t draws, const Draw& draw);
+
   std::array<std::uint32_t, 2> key_;
   std::array<std::uint32_t, 2> stream_;
   std::uint64_t position_ = 0;
