@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "strata/framework/parallel.hpp"
 #include "strata/strata.hpp"
 
 namespace benchmarks {
@@ -14,56 +15,97 @@ using nlohmann::json;
 using LayerPointer = std::unique_ptr<st::Layer<float>>;
 using Tensors = std::vector<st::Tensor<float>>;
 
-// Normal numbers; the same million over and over, as to draw them would take longer than to measure.
+constexpr st::Index kGrain = st::Index{1} << 15;
+
+// Normal numbers, the same few over and over: they stay in the cache next to each core.
 st::Tensor<float> numbers(const st::Shape& shape) {
-  static const auto block = st::Random(1).normal<float>({std::size_t{1} << 20});
+  static const auto block = st::Random(1).normal<float>({static_cast<std::size_t>(kGrain)});
   auto result = st::empty<float>(shape);
-  for (std::size_t i = 0; i < result.size(); i += block.size())
-    std::copy_n(block.data(), std::min(block.size(), result.size() - i), result.data() + i);
+  st::parallel_ranges(static_cast<st::Index>(result.size()), kGrain, [&](st::Index begin, st::Index end) {
+    std::copy_n(block.data(), end - begin, result.data() + begin);
+  });
   return result;
 }
 
 class LayerSubject final : public Subject {
  public:
-  LayerSubject(LayerPointer layer, const st::Shape& shape)
-      : layer_(std::move(layer)), input_(numbers(shape)), gradient_(numbers(layer_->output_shape(shape))) {
+  LayerSubject(LayerPointer layer, const st::Shape& shape) : layer_(std::move(layer)), shape_(shape) {
     layer_->initialize(0);
   }
-  void prepare() override {
-    x_ = input_;
-    dy_ = gradient_;
-    y_ = dx_ = {};
+  void make_input() override {
+    dx_ = {};
+    x_ = numbers(shape_);
   }
   void forward() override { y_ = layer_->forward(std::move(x_)); }
+  void make_gradient() override {
+    y_ = {};
+    dy_ = numbers(layer_->output_shape(shape_));
+  }
   void backward() override { dx_ = layer_->backward(std::move(dy_)); }
 
  private:
   LayerPointer layer_;
-  const st::Tensor<float> input_, gradient_;
+  const st::Shape shape_;
   st::Tensor<float> x_, y_, dy_, dx_;
 };
 
 class JoinSubject final : public Subject {
  public:
   JoinSubject(std::unique_ptr<st::Join<float>> join, std::vector<st::Shape> shapes)
-      : join_(std::move(join)), shapes_(std::move(shapes)), gradient_(numbers(join_->output_shape(shapes_))) {
-    for (const st::Shape& shape : shapes_) inputs_.push_back(numbers(shape));
-  }
-  void prepare() override {
-    x_ = inputs_;
-    dy_ = gradient_;
-    y_ = {};
-    dx_ = {};
+      : join_(std::move(join)), shapes_(std::move(shapes)) {}
+  void make_input() override {
+    dx_.clear();
+    x_.clear();
+    for (const st::Shape& shape : shapes_) x_.push_back(numbers(shape));
   }
   void forward() override { y_ = join_->forward(std::move(x_)); }
+  void make_gradient() override {
+    y_ = {};
+    dy_ = numbers(join_->output_shape(shapes_));
+  }
   void backward() override { dx_ = join_->backward(std::move(dy_), shapes_); }
 
  private:
   std::unique_ptr<st::Join<float>> join_;
-  std::vector<st::Shape> shapes_;
-  const st::Tensor<float> gradient_;
-  Tensors inputs_, x_, dx_;
+  const std::vector<st::Shape> shapes_;
+  Tensors x_, dx_;
   st::Tensor<float> y_, dy_;
+};
+
+// Compiled for the processor at hand, as the kernels are.
+__attribute__((target_clones("avx512f", "avx2", "default"))) void add(float* a, const float* b,
+                                                                      st::Index count) {
+  for (st::Index i = 0; i < count; ++i) a[i] += b[i];
+}
+
+class FloorSubject final : public Subject {
+ public:
+  explicit FloorSubject(st::Index count) : shape_{static_cast<std::size_t>(count)}, count_(count) {}
+  void make_input() override {
+    dy_ = {};
+    x_ = numbers(shape_);
+  }
+  void forward() override {
+    y_ = st::empty<float>(shape_);
+    st::parallel_ranges(count_, kGrain, [&](st::Index begin, st::Index end) {
+      std::copy(x_.data() + begin, x_.data() + end, y_.data() + begin);
+    });
+  }
+  void make_gradient() override {
+    y_ = {};
+    dy_ = numbers(shape_);
+  }
+  void backward() override {
+    st::parallel_ranges(count_, kGrain, [&](st::Index begin, st::Index end) {
+      add(dy_.data() + begin, x_.data() + begin, end - begin);
+    });
+    x_ = {};
+  }
+
+ private:
+  const st::Shape shape_;
+  const st::Index count_;
+  st::Tensor<float> x_, y_, dy_;
 };
 
 template <class L, class... Arguments>
@@ -131,6 +173,10 @@ std::unique_ptr<Subject> make_subject(const json& entry, const json& shape) {
   if (name == "Add") return std::make_unique<JoinSubject>(std::make_unique<st::Add<float>>(), inputs);
   if (name == "Concat") return std::make_unique<JoinSubject>(std::make_unique<st::Concat<float>>(), inputs);
   return std::make_unique<LayerSubject>(make_layer(entry, shape, extents), input);
+}
+
+std::unique_ptr<Subject> make_floor(st::Index count) {
+  return std::make_unique<FloorSubject>(count);
 }
 
 }  // namespace benchmarks

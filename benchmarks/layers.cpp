@@ -1,5 +1,6 @@
 // Strata's layers alone, forward and backward, on the cases of layers.json; besides, what the machine can do:
-// its fastest product of matrices and the passes over memory that no normalization can do without.
+// its fastest product of matrices and the passes over memory that no normalization can do without. A figure
+// is the median of many calls, as the machine may have other work.
 #include <algorithm>
 #include <benchmark/benchmark.h>
 #include <chrono>
@@ -23,81 +24,40 @@ using nlohmann::json;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using MakeSubject = std::function<std::unique_ptr<Subject>()>;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-template <class Function>
-void time(benchmark::State& state, const Function& function) {
-  const auto start = Clock::now();
-  function();
-  state.SetIterationTime(seconds_since(start));
-}
-
-// A layer consumes its input and its gradient; what it is given is made, and what it gives is freed, off the
-// clock.
-void forward(benchmark::State& state, const json& entry, const json& shape) {
-  const std::unique_ptr<Subject> subject = benchmarks::make_subject(entry, shape);
-  for (auto _ : state) {
-    subject->prepare();
-    time(state, [&] { subject->forward(); });
+/// The times of some calls.
+class Times {
+ public:
+  template <class Function>
+  void add(const Function& function) {
+    const auto start = std::chrono::steady_clock::now();
+    function();
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+    ms_.push_back(time.count());
   }
-}
-
-void backward(benchmark::State& state, const json& entry, const json& shape) {
-  const std::unique_ptr<Subject> subject = benchmarks::make_subject(entry, shape);
-  for (auto _ : state) {
-    subject->prepare();
-    subject->forward();
-    time(state, [&] { subject->backward(); });
+  double median_ms() {
+    const auto middle = ms_.begin() + static_cast<std::ptrdiff_t>(ms_.size() / 2);
+    std::nth_element(ms_.begin(), middle, ms_.end());
+    return *middle;
   }
-}
 
-// How many rounds fit into so many seconds, all that is off the clock included: Google Benchmark counts what
-// is on the clock alone, and would copy the input of a layer that does next to nothing for minutes.
-std::int64_t rounds_within(double seconds, const json& entry, const json& shape) {
-  const std::unique_ptr<Subject> subject = benchmarks::make_subject(entry, shape);
-  const auto round = [&] {
-    subject->prepare();
-    subject->forward();
-    subject->backward();
-  };
-  round();
-  const auto start = Clock::now();
-  round();
-  return std::clamp<std::int64_t>(static_cast<std::int64_t>(seconds / seconds_since(start)), 3, 10000);
-}
+ private:
+  std::vector<double> ms_;
+};
 
-constexpr st::Index kGrain = 16384;
-
-// Compiled for the processor at hand, as the kernels are.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void add(const float* a, const float* b,
-                                                                      float* c, st::Index count) {
-  for (st::Index i = 0; i < count; ++i) c[i] = a[i] + b[i];
-}
-
-void copy_pass(benchmark::State& state) {
-  const st::Index count = state.range(0);
-  st::Tensor<float> a = st::full<float>({static_cast<std::size_t>(count)}, 1), b = a;
-  for (auto _ : state)
-    time(state, [&] {
-      st::parallel_ranges(count, kGrain, [&](st::Index begin, st::Index end) {
-        std::copy(a.data() + begin, a.data() + end, b.data() + begin);
-      });
-    });
-}
-
-void add_pass(benchmark::State& state) {
-  const st::Index count = state.range(0);
-  st::Tensor<float> a = st::full<float>({static_cast<std::size_t>(count)}, 1), b = a, c = a;
-  for (auto _ : state)
-    time(state, [&] {
-      st::parallel_ranges(count, kGrain, [&](st::Index begin, st::Index end) {
-        add(a.data() + begin, b.data() + begin, c.data() + begin, end - begin);
-      });
-    });
+// What is measured is told in counters, as Google Benchmark knows no median of the calls.
+void forward_and_backward(benchmark::State& state, const MakeSubject& make) {
+  const std::unique_ptr<Subject> subject = make();
+  Times forward, backward;
+  for (auto _ : state) {
+    subject->make_input();
+    forward.add([&] { subject->forward(); });
+    subject->make_gradient();
+    backward.add([&] { subject->backward(); });
+  }
+  state.counters["forward_ms"] = forward.median_ms();
+  state.counters["backward_ms"] = backward.median_ms();
 }
 
 // Every thread multiplies matrices of its own.
@@ -105,39 +65,34 @@ void gemm(benchmark::State& state) {
   const st::Index n = state.range(0), threads = st::num_threads();
   const auto elements = static_cast<std::size_t>(n * n);
   std::vector<st::Tensor<float>> a(threads, st::full<float>({elements}, 1)), b = a, c = a;
+  Times times;
   for (auto _ : state)
-    time(state, [&] {
+    times.add([&] {
       st::parallel_for(threads, [&](st::Index i) {
         st::gemm<float>(st::Transpose::no, st::Transpose::no, n, n, n, 1, a[i].data(), n, b[i].data(), n, 0,
                         c[i].data(), n);
       });
     });
-  state.counters["flop"] = 2.0 * static_cast<double>(n * n * n * threads);
+  state.counters["ms"] = times.median_ms();
 }
 
 void register_all(const json& layers, double seconds) {
   std::set<st::Index> counts;
+  const auto add_one = [&](const std::string& name, const MakeSubject& make) {
+    benchmark::RegisterBenchmark(name.c_str(), forward_and_backward, make)->UseRealTime()->MinTime(seconds);
+  };
   for (const json& entry : layers)
     for (std::size_t i = 0; i < entry.at("cases").size(); ++i) {
-      const json& shape = entry["cases"][i];
-      const std::string name = entry.at("name").get<std::string>() + "/" + std::to_string(i);
-      const std::int64_t rounds = rounds_within(seconds, entry, shape);
-      const auto add_one = [&](const char* direction, auto* function) {
-        benchmark::RegisterBenchmark((name + direction).c_str(), function, entry, shape)
-            ->UseManualTime()
-            ->Iterations(rounds);
-      };
-      add_one("/forward", forward);
-      add_one("/backward", backward);
+      const json shape = entry["cases"][i];
+      add_one(entry.at("name").get<std::string>() + "/" + std::to_string(i),
+              [entry, shape] { return benchmarks::make_subject(entry, shape); });
       if (entry.value("floor", false))
         counts.insert(st::element_count(shape.at("input").get<std::vector<std::size_t>>()));
     }
-  for (const st::Index count : counts) {
-    benchmark::RegisterBenchmark("copy", copy_pass)->Arg(count)->UseManualTime()->MinTime(seconds);
-    benchmark::RegisterBenchmark("add", add_pass)->Arg(count)->UseManualTime()->MinTime(seconds);
-  }
+  for (const st::Index count : counts)
+    add_one("floor/" + std::to_string(count), [count] { return benchmarks::make_floor(count); });
   for (const st::Index n : {96, 192, 384, 768})
-    benchmark::RegisterBenchmark("gemm", gemm)->Arg(n)->UseManualTime()->MinTime(seconds);
+    benchmark::RegisterBenchmark("gemm", gemm)->Arg(n)->UseRealTime()->MinTime(seconds);
 }
 
 }  // namespace

@@ -96,9 +96,12 @@ def networks(rows):
 
 
 def layers(rows):
-    peak = ("Convolutions: the share of the fastest float matrix product of the same run, by the multiply-adds of the "
+    peak = ("Forward and backward take turns, as in a training step. Before each call our layers' input or gradient, "
+            "which they may write over, is made anew by all threads, off the clock; PyTorch's is the same in all calls "
+            "and stays in the caches, to its advantage.\n\n"
+            "Convolutions: the share of the fastest float matrix product of the same run, by the multiply-adds of the "
             "definition; Winograd's algorithm makes do with fewer, so it may pass 1. Norms: the time over that of a "
-            "plain copy (forward) or of two reads and one write (backward) of as many values.")
+            "plain copy (forward) or of dx = dy + x in dy's memory (backward) of as many values, made the same way.")
     lines = [[row["benchmark"], with_spread(row["ours"], row["ours_quartiles"]),
               with_spread(row["theirs"], row["peer_quartiles"]), ratio(row["ratio"]),
               f"{row['peak_share']:.2f} of the peak" if "peak_share" in row else

@@ -1,4 +1,5 @@
 """Every layer alone, forward and backward, beside PyTorch's; what the machine can do at best stands beside it."""
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,23 +12,24 @@ from statistics import median
 from worker import PeerError
 
 THREADS = 2
-ROUNDS = 5
+ROUNDS = 6
+SLOW_ROUND = 400  # seconds; the first one under load
 
 
 def measure(session):
     entries = json.loads(session.layers_file.read_text())
-    names = [f"{entry['name']}/{index}/{direction}" for entry in entries for index in range(len(entry["cases"]))
-             for direction in ("forward", "backward")]
+    cases = sum(len(entry["cases"]) for entry in entries)
     peer = session.programs.any_pytorch("NCHW")
-    each = session.left() / ROUNDS / (2 * len(names)) / 2  # half of it goes into making the tensors
+    each = session.left() / ROUNDS / cases / 4  # two programs; half of it goes into making the layers and warming up
     ours, theirs = {}, {}
+    worker = None if peer.missing else session.pool.worker(layers_program(session, peer))
     for round_ in range(ROUNDS):
         start = time.monotonic()
         session.say(f"layers: round {round_ + 1} of {ROUNDS}")
         for name, ms in strata_round(session, each).items():
             ours.setdefault(name, []).append(ms)
-        if not peer.missing:
-            for name, ms in pytorch_round(session, peer, each).items():
+        if worker:
+            for name, ms in worker.ask({"seconds": each}, SLOW_ROUND).items():
                 theirs.setdefault(name, []).append(ms)
         if round_ >= 1 and session.left() < time.monotonic() - start:
             break
@@ -56,7 +58,7 @@ def layer_row(entry, index, case, direction, ours, theirs, peer, flops):
     for extent in case["input"]:
         elements *= extent
     if entry.get("floor"):
-        passes = ours[f"{'copy' if direction == 'forward' else 'add'}/{elements}"]
+        passes = ours[f"floor/{elements}/{direction}"]
         fields |= {"floor_ms": significant(median(passes)), "floor_ratio": significant(mine / median(passes))}
     if entry["layer"].startswith("Conv") and flops:
         work = 2 * multiply_adds(entry, case) * (1 if direction == "forward" else 2)
@@ -85,23 +87,22 @@ def multiply_adds(entry, case):
 
 def strata_round(session, seconds):
     command = [session.programs.built("layers"), session.layers_file, f"{seconds:.4f}", "--benchmark_format=json"]
-    result = run(session, command, {"STRATA_NUM_THREADS": str(THREADS)})
-    scale = {"ns": 1e-6, "us": 1e-3, "ms": 1}
-    return {entry["name"].removesuffix("/manual_time").partition("/iterations:")[0].partition("/min_time:")[0]:
-            entry["real_time"] * scale[entry["time_unit"]] for entry in result["benchmarks"]}
-
-
-def pytorch_round(session, peer, seconds):
-    script = pathlib.Path(HERE) / "peers" / "pytorch_layers.py"
-    return run(session, [peer.command[0], script, session.layers_file, "--threads", THREADS, "--min-time", f"{seconds:.4f}"])
-
-
-def run(session, command, environment=None):
-    command = [str(word) for word in command]
-    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | (environment or {}))
-    for line in result.stderr.splitlines():
-        if line.startswith("Conv") or result.returncode:
-            session.say(f"  {line}")
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                            env=os.environ | {"STRATA_NUM_THREADS": str(THREADS)})
     if result.returncode:
-        raise PeerError(f"{command[0]}: exit status {result.returncode}")
-    return json.loads(result.stdout)
+        raise PeerError(f"{command[0]}: exit status {result.returncode}: {result.stderr.strip()}")
+    times = {}
+    for entry in json.loads(result.stdout)["benchmarks"]:
+        name = entry["name"].partition("/min_time:")[0]
+        times |= {f"{name}/{direction}": entry[f"{direction}_ms"] for direction in ("forward", "backward")
+                  if f"{direction}_ms" in entry}
+        if "ms" in entry:
+            times[name] = entry["ms"]
+    return times
+
+
+def layers_program(session, peer):
+    """The peer's program that times layers."""
+    script = pathlib.Path(HERE) / "peers" / "pytorch_layers.py"
+    command = (peer.command[0], str(script), str(session.layers_file), "--threads", str(THREADS))
+    return dataclasses.replace(peer, name=f"{peer.name}, layers", command=command)

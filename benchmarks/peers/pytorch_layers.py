@@ -1,7 +1,15 @@
-"""Times PyTorch's layers alone on the cases of layers.json, as layers.cpp does; prints {"NAME/CASE/DIRECTION": ms}."""
+"""Times PyTorch's layers alone on the cases of layers.json, as layers.cpp does.
+
+For every line {"seconds": of each case} that it reads it prints a line {"NAME/CASE/DIRECTION": ms}. It stays alive, as
+the first calls of convolutions take long.
+
+Forward and backward take turns, as in a training step. A layer here leaves its input and its gradient as they are, so
+they are made once.
+"""
 import argparse
 import json
 import os
+import statistics
 import sys
 import time
 
@@ -60,53 +68,52 @@ class Subject:
         self.gradient = torch.randn_like(self.layer(*self.inputs))
         self.tensors = self.inputs + list(self.layer.parameters())
 
-    def forward(self):
-        start = time.perf_counter()
-        y = self.layer(*self.inputs)
-        return time.perf_counter() - start, y
-
-    def backward(self):
-        y = self.forward()[1]
+    def call(self):
+        """Seconds of a forward and of the backward behind it."""
         for tensor in self.tensors:
             tensor.grad = None
         start = time.perf_counter()
+        y = self.layer(*self.inputs)
+        middle = time.perf_counter()
         y.backward(self.gradient)
-        return time.perf_counter() - start
+        return middle - start, time.perf_counter() - middle
 
 
-def mean_ms(measure, seconds):
-    """The mean over calls that take so long together, after a tenth of that to warm up, as Google Benchmark's."""
+def median_ms(subject, seconds):
+    """Of the forwards and of the backwards, so many seconds long after a tenth of that to warm up."""
     for limit in (seconds / 10, seconds):
-        total, calls = 0.0, 0
-        while total < limit:
-            total += measure()
-            calls += 1
-    return 1e3 * total / calls
+        times, end = [], time.perf_counter() + limit
+        while len(times) < 3 or time.perf_counter() < end:
+            times.append(subject.call())
+    return [1e3 * statistics.median(direction) for direction in zip(*times)]
+
+
+def measure(entries, seconds):
+    times = {}
+    for entry in entries:
+        for index, case in enumerate(entry["cases"]):
+            name = f"{entry['name']}/{index}"
+            try:
+                forward, backward = median_ms(Subject(entry, case), seconds)
+                times |= {f"{name}/forward": forward, f"{name}/backward": backward}
+            except Exception as error:  # the other rows stand
+                print(f"{name}: {error}", file=sys.stderr)
+    return times
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("layers")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--min-time", type=float, default=0.02, help="seconds a measurement")
     args = parser.parse_args()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
-    times = {}
     with open(args.layers, encoding="utf-8") as file:
         entries = json.load(file)
-    for entry in entries:
-        for index, case in enumerate(entry["cases"]):
-            name = f"{entry['name']}/{index}"
-            try:
-                subject = Subject(entry, case)
-                times[f"{name}/forward"] = mean_ms(lambda: subject.forward()[0], args.min_time)
-                times[f"{name}/backward"] = mean_ms(subject.backward, args.min_time)
-            except Exception as error:  # the other rows stand
-                print(f"{name}: {error}", file=sys.stderr)
-    json.dump(times, answers)
+    for line in sys.stdin:
+        print(json.dumps(measure(entries, json.loads(line)["seconds"])), file=answers, flush=True)
 
 
 if __name__ == "__main__":
