@@ -2,21 +2,27 @@
 
 #include <algorithm>
 
+#include "strata/framework/parallel.hpp"
+
 namespace strata {
 namespace {
 
+constexpr Index kGrain = Index{1} << 15;  // elements that are worth a thread
+
 // Calls body(offset in the joined sample, branch, size of the branch's sample, sample) for every block.
 template <class T, class Body>
-void for_each_block(const std::vector<Tensor<T>>& branches, const Body& body) {
-  const std::size_t batch = branches[0].shape()[0];
-  for (std::size_t n = 0; n < batch; ++n) {
-    std::size_t offset = 0;
-    for (std::size_t k = 0; k < branches.size(); ++k) {
-      const std::size_t size = branches[k].size() / batch;
-      body(offset, k, size, n);
-      offset += size;
+void for_each_block(const std::vector<Tensor<T>>& branches, Index row, const Body& body) {
+  const auto batch = static_cast<Index>(branches[0].shape()[0]);
+  parallel_ranges(batch, std::max<Index>(1, kGrain / row), [&](Index begin, Index end) {
+    for (Index n = begin; n < end; ++n) {
+      Index offset = 0;
+      for (std::size_t k = 0; k < branches.size(); ++k) {
+        const Index size = static_cast<Index>(branches[k].size()) / batch;
+        body(offset, k, size, n);
+        offset += size;
+      }
     }
-  }
+  });
 }
 
 }  // namespace
@@ -41,8 +47,8 @@ Tensor<T> Concat<T>::do_forward(std::vector<Tensor<T>> x) const {
   for (const Tensor<T>& input : x) shapes.push_back(input.shape());
   auto y = empty<T>(output_shape(shapes));
   if (y.size() == 0) return y;
-  const std::size_t row = y.size() / y.shape()[0];
-  for_each_block(x, [&](std::size_t offset, std::size_t k, std::size_t size, std::size_t n) {
+  const auto row = static_cast<Index>(y.size() / y.shape()[0]);
+  for_each_block(x, row, [&](Index offset, std::size_t k, Index size, Index n) {
     std::copy_n(x[k].data() + n * size, size, y.data() + n * row + offset);
   });
   return y;
@@ -53,8 +59,8 @@ std::vector<Tensor<T>> Concat<T>::do_backward(Tensor<T> dy, const std::vector<Sh
   std::vector<Tensor<T>> dx;
   for (const Shape& shape : inputs) dx.push_back(empty<T>(shape));
   if (dy.size() == 0) return dx;
-  const std::size_t row = dy.size() / dy.shape()[0];
-  for_each_block(dx, [&](std::size_t offset, std::size_t k, std::size_t size, std::size_t n) {
+  const auto row = static_cast<Index>(dy.size() / dy.shape()[0]);
+  for_each_block(dx, row, [&](Index offset, std::size_t k, Index size, Index n) {
     std::copy_n(dy.data() + n * row + offset, size, dx[k].data() + n * size);
   });
   return dx;

@@ -1,5 +1,7 @@
 #include "strata/layers/sigmoid.hpp"
 
+#include <algorithm>
+
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/squashing.hpp"
@@ -13,8 +15,13 @@ constexpr Index kGrain = Index{1} << 14;
 
 template <class T>
 Tensor<T> Sigmoid<T>::do_forward(Tensor<T> x) {
-  y_ = do_infer(std::move(x));
-  return y_;
+  y_ = empty<T>(x.shape());
+  const auto& kernel = kernels::table<kernels::Squashing<T>>();
+  parallel_ranges(static_cast<Index>(x.size()), kGrain, [&](Index begin, Index end) {
+    kernel.sigmoid(x.data() + begin, end - begin);
+    std::copy(x.data() + begin, x.data() + end, y_.data() + begin);
+  });
+  return x;
 }
 
 template <class T>

@@ -126,17 +126,18 @@ void spread(const T* y, T* x, Index planes, const WeightedWindows<T>& windows, T
 
 template <class T>
 void mean(const T* x, T* y, Index planes, Index size) {
-  constexpr Index kSums = 8;
+  constexpr Index kSums = 16;
   const double factor = 1 / static_cast<double>(size);
   for (Index plane = 0; plane < planes; ++plane, x += size) {
     double sums[kSums] = {};
     Index i = 0;
     for (; i + kSums <= size; i += kSums)
       for (Index lane = 0; lane < kSums; ++lane) sums[lane] += static_cast<double>(x[i + lane]);
-    for (Index lane = 0; i + lane < size; ++lane) sums[lane] += static_cast<double>(x[i + lane]);
+    double rest = 0;
+    for (; i < size; ++i) rest += static_cast<double>(x[i]);
     for (Index half = kSums / 2; half > 0; half /= 2)
       for (Index lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
-    y[plane] = static_cast<T>(sums[0] * factor);
+    y[plane] = static_cast<T>((sums[0] + rest) * factor);
   }
 }
 
