@@ -16,7 +16,8 @@
 // depends on the sizes alone.
 #include "strata/layers/normalization.hpp"
 
-#include <cmath>
+#include <algorithm>
+#include <numeric>
 
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
@@ -32,9 +33,10 @@ using kernels::Coefficients;
 using kernels::Moments;
 using kernels::PlaneBlock;
 
-constexpr Index kPilot = 1024;    // elements of a run that give a first idea of its mean
-constexpr Index kPilotRows = 16;  // the same, of a column
-constexpr Index kShortRun = 16;   // below this a run does not fill a vector
+constexpr Index kPilot = 1024;       // elements of a run that give a first idea of its mean
+constexpr Index kPilotRows = 16;     // the same, of a column
+constexpr Index kSetsAtOnce = 1024;  // whose statistics are worth a thread
+constexpr Index kShortRun = 16;      // below this a run does not fill a vector
 
 template <class T>
 using Values = std::vector<T, RecyclingAllocator<T>>;
@@ -42,18 +44,8 @@ using Values = std::vector<T, RecyclingAllocator<T>>;
 /// A mean that is split so that (x - center) - low keeps all digits, and what follows from the variance.
 template <class T>
 struct Normalizer {
-  Normalizer(const Statistics& statistics, Index set, double eps)
-      : center(static_cast<T>(statistics.mean[set])),
-        low(statistics.mean[set] - static_cast<double>(center)),
-        inv_std(1 / std::sqrt(statistics.variance[set] + eps)) {}
-
-  // y = (x - center) scale(c) + offset(c)
-  double scale(const T* gamma, Index c) const {
-    return gamma ? inv_std * static_cast<double>(gamma[c]) : inv_std;
-  }
-  double offset(Affine<T> affine, Index c) const {
-    return (affine.beta ? static_cast<double>(affine.beta[c]) : 0) - low * scale(affine.gamma, c);
-  }
+  Normalizer(double mean, double inverse_root)
+      : center(static_cast<T>(mean)), low(mean - static_cast<double>(center)), inv_std(inverse_root) {}
 
   T center;
   double low;
@@ -77,10 +69,11 @@ struct Pull {
 
 // Sums of x - shift are good enough if the shift is near the mean: sum (x - shift)^2 exceeds m2 by n (mean -
 // shift)^2, and only that cancels. Where the shift is the mean of some of the elements, the excess is at most
-// m2 times n divided by their number, and in practice a few percent of m2.
-Moments shifted_moments(Index count, double shift, double sum, double squares) {
-  const double n = static_cast<double>(count), m2 = squares - sum * sum / n;
-  return {count, shift + sum / n, m2 < 0 ? 0 : m2};  // and NaN stays NaN
+// m2 times n divided by their number, and in practice a few percent of m2. `share` is 1 / count: divisions
+// take long.
+Moments shifted_moments(Index count, double share, double shift, double sum, double squares) {
+  const double m2 = squares - sum * sum * share;
+  return {count, shift + sum * share, m2 < 0 ? 0 : m2};  // and NaN stays NaN
 }
 
 /// The tensors of one call, and the ways to work through them.
@@ -100,22 +93,26 @@ class Work {
     Factors k(factors());
     Sums sums(frozen_ ? 0 : factors());
     Values<T> shift(frozen_ ? 0 : factors());
+    // Whole sets are taken as one run each.
     const auto take_sums = [&](const Piece& piece, Index factor, double* sum, double* squares) {
-      kernel_.sums(x_ + piece.begin, piece.block, &shift[factor], sum, squares);
+      const PlaneBlock block =
+          pieces.whole_sets() ? PlaneBlock{1, piece.runs() / sets_.runs, sets_.elements()} : piece.block;
+      kernel_.sums(x_ + piece.begin, block, &shift[factor], sum, squares);
     };
     const auto begin = [&](Index first, Index last) {
       if (frozen_) return;
-      // Of a set in the cache an eighth will do, and costs less.
-      const Index count = pieces.whole_sets() ? std::max(kShortRun, sets_.length / 8) : kPilot;
+      if (pieces.whole_sets()) {
+        const Index m = sets_.elements();  // of which an eighth will do, and costs less
+        kernel_.pilot(x_ + first * m, {1, last - first, m}, std::min(m, std::max(kShortRun, m / 8)),
+                      &shift[first * sets_.runs]);
+        return;
+      }
       const Index rows = sets_.over_samples && sets_.length == 1 ? std::min(sets_.samples, kPilotRows) : 1;
-      kernel_.pilot(x_ + first * sets_.length, {rows, last - first, sets_.length},
-                    std::min(sets_.length, count), &shift[first]);
+      kernel_.pilot(x_, {rows, factors(), sets_.length}, std::min(sets_.length, kPilot), shift.data());
     };
     const auto finish = [&](Index first, Index last) {
-      for (Index s = first; s < last; ++s) {
-        if (!frozen_) set_statistics(statistics, s, moments_of(s, shift.data(), sums));
-        k.set(*this, statistics, s);
-      }
+      if (!frozen_) set_statistics(statistics, first, last, pieces.whole_sets(), shift.data(), sums);
+      k.set(*this, statistics, first, last);
     };
     run_passes(pieces, !frozen_, begin, take_sums, sums, finish, [&](const Piece& piece, Index factor) {
       const T* x = x_ + piece.begin;
@@ -142,9 +139,7 @@ class Work {
       gradient.unpool(piece.first_run, piece.runs(), dy.data());
       body(dy.data());
     };
-    const auto begin = [&](Index first, Index last) {
-      for (Index s = first / factors_of_set(); s < last / factors_of_set(); ++s) k.set(*this, statistics, s);
-    };
+    const auto begin = [&](Index first, Index last) { k.set(*this, statistics, first, last); };
     const auto take_sums = [&](const Piece& piece, Index factor, double* sum_g, double* sum_g_x) {
       with_dy(piece, [&](const T* dy) {
         kernel_.gradient_sums(dy, x_ + piece.begin, piece.block, k.from(factor, gradient.rectify), sum_g,
@@ -199,32 +194,36 @@ class Work {
     explicit Factors(Index count)
         : center(count), scale(count), offset(count), slope(count), intercept(count) {}
 
-    void set(const Work& work, const Statistics& statistics, Index set) {
-      const Normalizer<T> n(statistics, set, work.eps_);
-      for (Index f = set * work.factors_of_set(); f < (set + 1) * work.factors_of_set(); ++f) {
-        center[f] = n.center;
-        scale[f] = static_cast<T>(n.scale(work.affine_.gamma, work.channel_of(f)));
-        offset[f] = static_cast<T>(n.offset(work.affine_, work.channel_of(f)));
+    /// Of sets [first, last): center, and y = (x - center) scale + offset.
+    void set(Work& work, const Statistics& statistics, Index first, Index last) {
+      work.set_roots(statistics, first, last);
+      for (Index s = first; s < last; ++s) {
+        const Normalizer<T> n = work.normalizer(statistics, s);
+        work.for_each_factor(s, [&](Index f, Index c) {
+          const double factor = n.inv_std * work.gamma(c);
+          center[f] = n.center;
+          scale[f] = static_cast<T>(factor);
+          offset[f] = static_cast<T>(work.beta(c) - n.low * factor);
+        });
       }
     }
 
     /// From sum g and sum g (x - center), of which the second becomes sum g xhat.
     void set_pull(const Work& work, const Statistics& statistics, Index set, Sums& sums) {
-      const Normalizer<T> n(statistics, set, work.eps_);
-      const Index first = set * work.factors_of_set(), last = first + work.factors_of_set();
+      const Normalizer<T> n = work.normalizer(statistics, set);
       double sum = 0, sum_x = 0;
-      for (Index f = first; f < last; ++f) {
+      work.for_each_factor(set, [&](Index f, Index c) {
         sums.second[f] -= n.low * sums.first[f];
-        const double gamma = work.gamma(work.channel_of(f));
+        const double gamma = work.gamma(c);
         sum += gamma * sums.first[f];
         sum_x += gamma * sums.second[f];
-      }
+      });
       const Pull<T> pull(n, sum, sum_x, work.sets_.elements(), work.frozen_);
-      for (Index f = first; f < last; ++f) {
+      work.for_each_factor(set, [&](Index f, Index) {
         slope[f] = pull.slope;
         intercept[f] = pull.offset;
         sums.second[f] *= n.inv_std;
-      }
+      });
     }
 
     Coefficients<T> from(Index f, bool rectify) const {
@@ -234,70 +233,101 @@ class Work {
     Values<T> center, scale, offset, slope, intercept;
   };
 
+  /// body(factor, its channel) for the factors of a set.
+  template <class Body>
+  void for_each_factor(Index set, const Body& body) const {
+    const Index first = set * factors_of_set(), channel = channel_of(first),
+                step = sets_.over_samples ? 0 : 1;
+    for (Index i = 0; i < factors_of_set(); ++i) body(first + i, channel + i * step);
+  }
+
   double gamma(Index channel) const {
     return affine_.gamma ? static_cast<double>(affine_.gamma[channel]) : 1;
   }
+  double beta(Index channel) const { return affine_.beta ? static_cast<double>(affine_.beta[channel]) : 0; }
 
-  /// The order of things for all pieces: begin(first factor, end), then, if sums are `wanted`,
-  /// take_sums(piece, first factor, two results for each), finish(first set, end), and use(piece, first
-  /// factor).
+  /// What normalizer() needs of sets [first, last).
+  void set_roots(const Statistics& statistics, Index first, Index last) {
+    kernel_.inverse_roots(&statistics.variance[first], eps_, last - first, &inv_std_[first]);
+  }
+  Normalizer<T> normalizer(const Statistics& statistics, Index set) const {
+    return {statistics.mean[set], inv_std_[set]};
+  }
+
+  /// The order of things for all pieces: begin(first set, end), then, if sums are `wanted`, take_sums(piece,
+  /// first factor, two results for each), finish(first set, end), and use(piece, first factor).
   template <class Begin, class TakeSums, class Finish, class Use>
   void run_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums,
                   Sums& sums, const Finish& finish, const Use& use) const {
     if (pieces.whole_sets()) {
       parallel_for(pieces.count(), [&](Index i) {
         const Piece piece = pieces[i];
-        const Index first = piece.first_run, last = first + piece.runs();
+        const Index run = piece.first_run, first = run / sets_.runs, last = first + piece.runs() / sets_.runs;
         begin(first, last);
-        if (wanted) take_sums(piece, first, &sums.first[first], &sums.second[first]);
-        finish(first / sets_.runs, last / sets_.runs);
-        use(piece, first);
+        if (wanted) take_sums(piece, run, &sums.first[run], &sums.second[run]);
+        finish(first, last);
+        use(piece, run);
       });
       return;
     }
-    begin(0, factors());
+    begin(0, sets_.count);
     if (wanted) {
       const Index width = pieces.max_channels();
-      Sums parts(pieces.count() * width);
+      kernels::Scratch<double> first(pieces.count() * width), second(pieces.count() * width);
       parallel_for(pieces.count(), [&](Index i) {
         const Piece piece = pieces[i];
-        take_sums(piece, factor_of(piece.first_run), &parts.first[i * width], &parts.second[i * width]);
+        take_sums(piece, factor_of(piece.first_run), first.data() + i * width, second.data() + i * width);
       });
       std::fill(sums.first.begin(), sums.first.end(), 0.0);
       std::fill(sums.second.begin(), sums.second.end(), 0.0);
       for (Index i = 0; i < pieces.count(); ++i) {
         const Piece piece = pieces[i];
         for (Index c = 0, f = factor_of(piece.first_run); c < piece.block.channels; ++c, ++f) {
-          sums.first[f] += parts.first[i * width + c];
-          sums.second[f] += parts.second[i * width + c];
+          sums.first[f] += first.data()[i * width + c];
+          sums.second[f] += second.data()[i * width + c];
         }
       }
     }
-    finish(0, sets_.count);
+    parallel_ranges(sets_.count, kSetsAtOnce, finish);
     parallel_for(pieces.count(), [&](Index i) {
       const Piece piece = pieces[i];
       use(piece, factor_of(piece.first_run));
     });
   }
 
-  Moments moments_of(Index set, const T* shift, const Sums& sums) const {
-    const Index count = sets_.elements() / factors_of_set();
-    if (factors_of_set() == 1)
-      return shifted_moments(count, static_cast<double>(shift[set]), sums.first[set], sums.second[set]);
-    Moments total;
-    for (Index f = set * factors_of_set(); f < (set + 1) * factors_of_set(); ++f)
-      total.add(shifted_moments(count, static_cast<double>(shift[f]), sums.first[f], sums.second[f]));
-    return total;
+  /// From sums of every factor, or, if those sums are of `whole` sets, of one set after the other, the first
+  /// where its first factor's would be.
+  void set_statistics(Statistics& statistics, Index first, Index last, bool whole, const T* shift,
+                      const Sums& sums) const {
+    const Index of_set = whole ? 1 : factors_of_set(), begin = first * factors_of_set();
+    const Index count = sets_.elements() / of_set;
+    const double share = 1 / static_cast<double>(count);
+    const auto moments = [&](Index i) {
+      return shifted_moments(count, share, static_cast<double>(shift[i]), sums.first[i], sums.second[i]);
+    };
+    for (Index s = first; s < last; ++s) {
+      const Index i = begin + (s - first) * of_set;
+      Moments total = moments(i);
+      for (Index other = i + 1; other < i + of_set; ++other) total.add(moments(other));
+      set_statistics(statistics, s, total, share / static_cast<double>(of_set));
+    }
+  }
+
+  static void set_statistics(Statistics& statistics, Index set, const Moments& moments, double share) {
+    statistics.mean[set] = moments.mean;
+    statistics.variance[set] = moments.m2 * share;
   }
 
   /// dbeta = sum g and dgamma = sum g xhat; sets of single samples add up.
   void parameter_gradients(const Sums& sums, T* dgamma, T* dbeta) const {
     const Index channels = sets_.channels / columns_;
     std::vector<double> gamma_sums(channels), beta_sums(channels);
-    for (Index f = 0; f < factors(); ++f) {
-      gamma_sums[channel_of(f)] += sums.second[f];
-      beta_sums[channel_of(f)] += sums.first[f];
-    }
+    for (Index f = 0; f < factors();)
+      for (Index c = 0; c < channels; ++c)
+        for (Index column = 0; column < columns_; ++column, ++f) {
+          gamma_sums[c] += sums.second[f];
+          beta_sums[c] += sums.first[f];
+        }
     for (Index c = 0; c < channels; ++c) {
       dgamma[c] = static_cast<T>(gamma_sums[c]);
       dbeta[c] = static_cast<T>(beta_sums[c]);
@@ -320,7 +350,7 @@ class Work {
 
   kernels::Row<T> row(const Statistics& statistics, Index set, const Values<T>& gamma, const Values<T>& beta,
                       bool rectify) const {
-    const Normalizer<T> n(statistics, set, eps_);
+    const Normalizer<T> n = normalizer(statistics, set);
     const Index j = set % sets_of_sample() * sets_.elements();
     return {sets_.elements(),
             n.center,
@@ -333,13 +363,17 @@ class Work {
             rectify};
   }
 
-  void forward_rows(const Output<T>& out, Statistics& statistics) const {
+  void forward_rows(const Output<T>& out, Statistics& statistics) {
     const Values<T> gamma = spread(affine_.gamma), beta = spread(affine_.beta);
     parallel_ranges(sets_.count, sets_at_once(), [&](Index begin, Index end) {
-      for (Index s = begin; s < end; ++s) {
-        if (!frozen_) set_statistics(statistics, s, row_moments(x_ + start(s)));
+      if (!frozen_)
+        for (Index s = begin; s < end; ++s) {
+          set_statistics(statistics, s, row_moments(x_ + start(s)),
+                         1 / static_cast<double>(sets_.elements()));
+        }
+      set_roots(statistics, begin, end);
+      for (Index s = begin; s < end; ++s)
         kernel_.normalize_row(x_ + start(s), out.y + start(s), row(statistics, s, gamma, beta, out.rectify));
-      }
     });
   }
 
@@ -349,18 +383,24 @@ class Work {
     double sum = 0, squares = 0;
     kernel_.pilot(x, block, std::min(block.length, kPilot), &shift);
     kernel_.sums(x, block, &shift, &sum, &squares);
-    return shifted_moments(block.length, static_cast<double>(shift), sum, squares);
+    return shifted_moments(block.length, 1 / static_cast<double>(block.length), static_cast<double>(shift),
+                           sum, squares);
   }
 
-  void backward_rows(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) const {
+  void backward_rows(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) {
     constexpr Index kSamplesInT = 64;  // whose dgamma is summed in T before it goes to double
     const Index columns = sample_length();
     const Values<T> gamma = spread(affine_.gamma), beta = spread(affine_.beta);
     const Index grain = std::max(kernels::ceil_div(kPiece, std::max<Index>(1, columns)),
                                  kernels::ceil_div(sets_.samples, 16));
     const Index blocks = kernels::ceil_div(sets_.samples, grain);
-    Values<double> gamma_sums(blocks * columns, 0.0), beta_sums(blocks * columns, 0.0);
+    kernels::Scratch<double> gamma_sums(blocks * columns), beta_sums(blocks * columns);
     parallel_ranges(sets_.samples, grain, [&](Index first, Index last) {
+      set_roots(statistics, first * sets_of_sample(), last * sets_of_sample());
+      double* const gamma_sum = gamma_sums.data() + first / grain * columns;
+      double* const beta_sum = beta_sums.data() + first / grain * columns;
+      std::fill_n(gamma_sum, columns, 0.0);
+      std::fill_n(beta_sum, columns, 0.0);
       Values<T> gamma_part(columns, T{0}), beta_part(columns, T{0});
       for (Index sample = first; sample < last; ++sample) {
         for (Index s = sample * sets_of_sample(); s < (sample + 1) * sets_of_sample(); ++s)
@@ -368,21 +408,23 @@ class Work {
                        beta_part);
         if ((sample + 1 - first) % kSamplesInT != 0 && sample + 1 != last) continue;
         for (Index j = 0; j < columns; ++j) {
-          gamma_sums[first / grain * columns + j] += static_cast<double>(gamma_part[j]);
-          beta_sums[first / grain * columns + j] += static_cast<double>(beta_part[j]);
+          gamma_sum[j] += static_cast<double>(gamma_part[j]);
+          beta_sum[j] += static_cast<double>(beta_part[j]);
           gamma_part[j] = beta_part[j] = 0;
         }
       }
     });
+    double* const gamma_total = gamma_sums.data();
+    double* const beta_total = beta_sums.data();
+    for (Index block = 1; block < blocks; ++block)
+      for (Index j = 0; j < columns; ++j) {
+        gamma_total[j] += gamma_total[block * columns + j];
+        beta_total[j] += beta_total[block * columns + j];
+      }
     for (Index c = 0; c < sets_.channels; ++c) {
-      double a = 0, b = 0;
-      for (Index block = 0; block < blocks; ++block)
-        for (Index i = 0; i < sets_.length; ++i) {
-          a += gamma_sums[block * columns + c * sets_.length + i];
-          b += beta_sums[block * columns + c * sets_.length + i];
-        }
-      dgamma[c] = static_cast<T>(a);
-      dbeta[c] = static_cast<T>(b);
+      const Index begin = c * sets_.length, end = begin + sets_.length;
+      dgamma[c] = static_cast<T>(std::accumulate(gamma_total + begin, gamma_total + end, 0.0));
+      dbeta[c] = static_cast<T>(std::accumulate(beta_total + begin, beta_total + end, 0.0));
     }
   }
 
@@ -391,17 +433,12 @@ class Work {
     const T *dy = gradient.dy + start(s), *x = x_ + start(s);
     double sum_g = 0, sum_g_x = 0;
     kernel_.gradient_sums_row(dy, x, row, &sum_g, &sum_g_x);
-    const Normalizer<T> n(statistics, s, eps_);
+    const Normalizer<T> n = normalizer(statistics, s);
     const Pull<T> pull(n, sum_g, sum_g_x - n.low * sum_g, row.length, frozen_);
     row.slope = pull.slope;
     row.intercept = pull.offset;
     const Index j = s % sets_of_sample() * row.length;
     kernel_.gradient_row(dy, x, gradient.dx + start(s), row, &dgamma[j], &dbeta[j]);
-  }
-
-  static void set_statistics(Statistics& statistics, Index set, const Moments& moments) {
-    statistics.mean[set] = moments.mean;
-    statistics.variance[set] = moments.m2 / static_cast<double>(moments.count);
   }
 
   Sets sets_;
@@ -410,6 +447,7 @@ class Work {
   Affine<T> affine_;
   double eps_;
   bool frozen_;
+  Values<double> inv_std_ = Values<double>(sets_.count);
   const kernels::Normalization<T>& kernel_ = kernels::table<kernels::Normalization<T>>();
 };
 

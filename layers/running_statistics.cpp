@@ -28,11 +28,12 @@ void RunningStatistics<T>::update(const normalization::Statistics& batch, double
   const double m = momentum_ ? *momentum_ : std::max(1 / static_cast<double>(num_batches), minimum_factor_);
   const auto channels = mean.size(), samples = batch.mean.size() / channels;
   const auto take_in = [&](Tensor<T>& average, const std::vector<double>& values, double factor) {
+    T* const to = average.data();
+    const double share = m * factor / static_cast<double>(samples);
     for (std::size_t c = 0; c < channels; ++c) {
       double sum = 0;
       for (std::size_t n = 0; n < samples; ++n) sum += values[n * channels + c];
-      average(c) = static_cast<T>((1 - m) * static_cast<double>(average(c)) +
-                                  m * factor * sum / static_cast<double>(samples));
+      to[c] = static_cast<T>((1 - m) * static_cast<double>(to[c]) + share * sum);
     }
   };
   take_in(mean, batch.mean, 1);

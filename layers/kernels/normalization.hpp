@@ -72,6 +72,8 @@ struct Normalization {
   void (*pilot)(const T* x, PlaneBlock block, Index count, T* mean);
   /// sum[c] = sum (x - shift[c]) and squares[c] = sum (x - shift[c])^2.
   void (*sums)(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares);
+  /// inv_std = 1 / sqrt(variance + eps).
+  void (*inverse_roots)(const double* variance, double eps, Index count, double* inv_std);
   void (*normalize)(const T* x, T* y, PlaneBlock block, const Coefficients<T>& coefficients);
   /// sum_g[c] = sum g and sum_g_x[c] = sum g (x - center[c]).
   void (*gradient_sums)(const T* dy, const T* x, PlaneBlock block, const Coefficients<T>& coefficients,

@@ -195,6 +195,14 @@ void sums(const T* x, PlaneBlock block, const T* shift, double* sum, double* squ
 
 template <class T>
 void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
+  const T share = T{1} / static_cast<T>(count * block.images);
+  if (block.length == 1)
+    return for_each<T>(block.channels, [=]<class V>(Index j, V) {
+      const V first = load(x + j, V());
+      V sum(T{0});
+      for (Index n = 1; n < block.images; ++n) sum += load(x + n * block.channels + j, V()) - first;
+      store(mean + j, multiply_add(sum, V(share), first));
+    });
   for (Index c = 0; c < block.channels; ++c) {
     const T first = x[c * block.length];
     double sum = 0, unused = 0;
@@ -203,8 +211,15 @@ void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
       sum_pairs<T>({count, 1, 0}, &sum, &unused,
                    [=]<class V>(Index i, V& a, V&) { a += load(run + i, V()) - V(first); });
     }
-    mean[c] = static_cast<T>(static_cast<double>(first) + sum / static_cast<double>(count * block.images));
+    mean[c] = first + static_cast<T>(sum) * share;
   }
+}
+
+inline void inverse_roots(const double* variance, double eps, Index count, double* inv_std) {
+  for_each<double>(count, [=]<class V>(Index i, V) {
+    using std::sqrt;
+    store(inv_std + i, V(1.0) / sqrt(load(variance + i, V()) + V(eps)));
+  });
 }
 
 template <class T>
@@ -329,8 +344,9 @@ void gradient_row(const T* dy, const T* x, T* dx, const Row<T>& row, T* dgamma, 
 }
 
 template <class T>
-constexpr Normalization<T> kTable{pilot<T>,    sums<T>,          normalize<T>,         gradient_sums<T>,
-                                  gradient<T>, normalize_row<T>, gradient_sums_row<T>, gradient_row<T>};
+constexpr Normalization<T> kTable{pilot<T>,         sums<T>,     inverse_roots,    normalize<T>,
+                                  gradient_sums<T>, gradient<T>, normalize_row<T>, gradient_sums_row<T>,
+                                  gradient_row<T>};
 
 }  // namespace
 
