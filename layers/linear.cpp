@@ -1,17 +1,22 @@
 #include "strata/layers/linear.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "strata/framework/blas.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/rounding.hpp"
 
 namespace strata {
 namespace {
 
-// Rows or columns of a GEMM that one piece of work computes: four million multiply-adds. Each piece packs the
-// whole other operand for itself, which a small piece would not pay for.
-Index grain_for(Index multiply_adds_each) {
-  return std::max<Index>(1, (Index{1} << 22) / std::max<Index>(1, multiply_adds_each));
+// Columns of a GEMM that one piece of work computes: eight million multiply-adds or more. Each piece packs
+// the whole other operand for itself, which takes 128 columns to pay for, or a quarter of them all where they
+// are fewer.
+Index grain_for(Index columns, Index multiply_adds_each) {
+  constexpr Index kMultiplyAdds = Index{1} << 23, kColumns = 128;
+  return std::max(kernels::ceil_div(kMultiplyAdds, std::max<Index>(1, multiply_adds_each)),
+                  std::min(kColumns, kernels::ceil_div(columns, 4)));
 }
 
 }  // namespace
@@ -56,7 +61,7 @@ template <class T>
 Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
   const auto batch = static_cast<Index>(x.shape()[0]);
   auto y = empty<T>(this->output_shape(x.shape()));
-  parallel_ranges(out_, grain_for(batch * in_), [&](Index begin, Index end) {
+  parallel_ranges(out_, grain_for(out_, batch * in_), [&](Index begin, Index end) {
     if (bias_)
       for (Index n = 0; n < batch; ++n)
         std::copy(&bias_->value(begin), &bias_->value(begin) + (end - begin), y.data() + n * out_ + begin);
@@ -81,7 +86,7 @@ template <class T>
 Tensor<T> Linear<T>::do_backward(Tensor<T> dy) {
   const auto batch = static_cast<Index>(dy.shape()[0]);
   auto dx = empty<T>(x_.shape());
-  parallel_ranges(in_, grain_for(batch * out_), [&](Index begin, Index end) {
+  parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
     gemm<T>(Transpose::no, Transpose::no, batch, end - begin, out_, 1, dy.data(), out_,
             weight_.value.data() + begin, in_, 0, dx.data() + begin, in_);
   });
@@ -92,15 +97,18 @@ Tensor<T> Linear<T>::do_backward(Tensor<T> dy) {
 template <class T>
 void Linear<T>::do_backward_parameters(Tensor<T> dy) {
   const auto batch = static_cast<Index>(dy.shape()[0]);
-  parallel_ranges(out_, grain_for(batch * in_), [&](Index begin, Index end) {
-    gemm<T>(Transpose::yes, Transpose::no, end - begin, in_, batch, 1, dy.data() + begin, out_, x_.data(),
-            in_, 0, weight_.gradient.data() + begin * in_, in_);
-    if (!bias_) return;
-    T* db = bias_->gradient.data();
-    std::fill(db + begin, db + end, T{0});
-    for (Index n = 0; n < batch; ++n)
-      for (Index j = begin; j < end; ++j) db[j] += dy.data()[n * out_ + j];
+  parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
+    gemm<T>(Transpose::yes, Transpose::no, out_, end - begin, batch, 1, dy.data(), out_, x_.data() + begin,
+            in_, 0, weight_.gradient.data() + begin, in_);
   });
+  if (bias_)
+    parallel_ranges(out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)),
+                    [&](Index begin, Index end) {
+                      T* db = bias_->gradient.data();
+                      std::fill(db + begin, db + end, T{0});
+                      for (Index n = 0; n < batch; ++n)
+                        for (Index j = begin; j < end; ++j) db[j] += dy.data()[n * out_ + j];
+                    });
   x_ = Tensor<T>();
 }
 
