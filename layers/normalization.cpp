@@ -178,9 +178,11 @@ class Work {
   // Two sums of each factor. gamma, and what is computed with it, is the same in a whole set over samples (or
   // in each of its columns), else in a run: that is a factor. Factor f begins at run f.
   struct Sums {
-    explicit Sums(Index count) : first(count, 0.0), second(count, 0.0) {}
-    Values<double> first;
-    Values<double> second;
+    explicit Sums(Index count) : values(2 * count, 0.0), first(values.data()), second(first + count) {}
+
+    Values<double> values;
+    double* const first;
+    double* const second;
   };
   Index factors_of_set() const { return sets_.over_samples ? columns_ : sets_.runs; }
   Index factors() const { return sets_.count * factors_of_set(); }
@@ -192,7 +194,12 @@ class Work {
 
   struct Factors {
     explicit Factors(Index count)
-        : center(count), scale(count), offset(count), slope(count), intercept(count) {}
+        : values(5 * count),
+          center(values.data()),
+          scale(center + count),
+          offset(scale + count),
+          slope(offset + count),
+          intercept(slope + count) {}
 
     /// Of sets [first, last): center, and y = (x - center) scale + offset.
     void set(Work& work, const Statistics& statistics, Index first, Index last) {
@@ -230,7 +237,12 @@ class Work {
       return {&center[f], &scale[f], &offset[f], &slope[f], &intercept[f], rectify};
     }
 
-    Values<T> center, scale, offset, slope, intercept;
+    kernels::Scratch<T> values;
+    T* const center;
+    T* const scale;
+    T* const offset;
+    T* const slope;
+    T* const intercept;
   };
 
   /// body(factor, its channel) for the factors of a set.
@@ -271,24 +283,25 @@ class Work {
       return;
     }
     begin(0, sets_.count);
-    if (wanted) {
-      const Index width = pieces.max_channels();
-      kernels::Scratch<double> first(pieces.count() * width), second(pieces.count() * width);
-      parallel_for(pieces.count(), [&](Index i) {
+    const Index width = pieces.max_channels(), parts = wanted ? pieces.count() : 0;
+    kernels::Scratch<double> first(parts * width), second(parts * width);
+    parallel_for(parts, [&](Index i) {
+      const Piece piece = pieces[i];
+      take_sums(piece, factor_of(piece.first_run), first.data() + i * width, second.data() + i * width);
+    });
+    parallel_ranges(sets_.count, kSetsAtOnce, [&](Index begin_set, Index end_set) {
+      for (Index i = 0; i < parts; ++i) {
         const Piece piece = pieces[i];
-        take_sums(piece, factor_of(piece.first_run), first.data() + i * width, second.data() + i * width);
-      });
-      std::fill(sums.first.begin(), sums.first.end(), 0.0);
-      std::fill(sums.second.begin(), sums.second.end(), 0.0);
-      for (Index i = 0; i < pieces.count(); ++i) {
-        const Piece piece = pieces[i];
-        for (Index c = 0, f = factor_of(piece.first_run); c < piece.block.channels; ++c, ++f) {
-          sums.first[f] += first.data()[i * width + c];
-          sums.second[f] += second.data()[i * width + c];
+        const Index of_piece = factor_of(piece.first_run),
+                    from = std::max(of_piece, begin_set * factors_of_set()),
+                    to = std::min(of_piece + piece.block.channels, end_set * factors_of_set());
+        for (Index f = from; f < to; ++f) {
+          sums.first[f] += first.data()[i * width + f - of_piece];
+          sums.second[f] += second.data()[i * width + f - of_piece];
         }
       }
-    }
-    parallel_ranges(sets_.count, kSetsAtOnce, finish);
+      finish(begin_set, end_set);
+    });
     parallel_for(pieces.count(), [&](Index i) {
       const Piece piece = pieces[i];
       use(piece, factor_of(piece.first_run));

@@ -12,7 +12,8 @@ namespace {
 
 constexpr Index kChunk = 1024;   // elements whose sums are taken in T before they go to double
 constexpr Index kRowChunk = 64;  // the same, of one column
-constexpr Index kColumns = 512;  // columns at a time, so that their sums stay in L1
+constexpr Index kRowsAtOnce = 4;
+constexpr Index kColumns = 512;  // columns at a time, so that what belongs to them stays in L1
 
 Index smaller(Index a, Index b) {
   return a < b ? a : b;
@@ -150,6 +151,15 @@ void with_activation(bool rectify, const Body& body) {
   rectify ? body(std::true_type()) : body(std::false_type());
 }
 
+/// body(offset, column, V) for all elements of a matrix.
+template <class T, class Body>
+void for_each_in_columns(const PlaneBlock& block, const Body& body) {
+  for (Index first = 0; first < block.channels; first += kColumns)
+    for (Index row = 0; row < block.images; ++row)
+      for_each<T>(smaller(kColumns, block.channels - first),
+                  [&]<class V>(Index j, V v) { body(row * block.channels + first + j, first + j, v); });
+}
+
 /// a[j] and b[j] become what body(row, j, a, b) adds up over the rows, for each column j.
 template <class T, class Body>
 void sum_columns(Index rows, Index columns, double* a, double* b, const Body& body) {
@@ -158,10 +168,11 @@ void sum_columns(Index rows, Index columns, double* a, double* b, const Body& bo
     const Index width = smaller(kColumns, columns - first);
     for (Index row = 0; row < rows; row += kRowChunk) {
       for (Index j = 0; j < width; ++j) part_a[j] = part_b[j] = 0;
-      for (Index r = row; r < smaller(rows, row + kRowChunk); ++r)
+      const Index end = smaller(rows, row + kRowChunk);
+      for (Index r = row; r < end; r += kRowsAtOnce)
         for_each<T>(width, [&]<class V>(Index j, V) {
           V sum_a = load(part_a + j, V()), sum_b = load(part_b + j, V());
-          body(r, first + j, sum_a, sum_b);
+          for (Index i = r; i < smaller(end, r + kRowsAtOnce); ++i) body(i, first + j, sum_a, sum_b);
           store(part_a + j, sum_a);
           store(part_b + j, sum_b);
         });
@@ -225,17 +236,11 @@ inline void inverse_roots(const double* variance, double eps, Index count, doubl
 template <class T>
 void normalize(const T* x, T* y, PlaneBlock block, const Coefficients<T>& k) {
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
-    if (block.length == 1) {
-      for (Index r = 0; r < block.images; ++r) {
-        const Index at = r * block.channels;
-        for_each<T>(block.channels, [=, &k]<class V>(Index j, V) {
-          const V d = load(x + at + j, V()) - load(k.center + j, V());
-          store(y + at + j,
-                activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
-        });
-      }
-      return;
-    }
+    if (block.length == 1)
+      return for_each_in_columns<T>(block, [=]<class V>(Index at, Index j, V) {
+        const V d = load(x + at, V()) - load(k.center + j, V());
+        store(y + at, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
+      });
     for_each_run(block, [&](Index c, Index at) {
       const T *in = x + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
       T* out = y + at;
@@ -277,18 +282,13 @@ void gradient_sums(const T* dy, const T* x, PlaneBlock block, const Coefficients
 template <class T>
 void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& k) {
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
-    if (block.length == 1) {
-      for (Index r = 0; r < block.images; ++r) {
-        const Index row = r * block.channels;
-        for_each<T>(block.channels, [=, &k]<class V>(Index j, V) {
-          const V d = load(x + row + j, V()) - load(k.center + j, V()), scale = load(k.scale + j, V());
-          const V g = pull_back<kRectify, V>(load(dy + row + j, V()), d, scale, load(k.offset + j, V()));
-          const V pull = multiply_add(d, load(k.slope + j, V()), load(k.intercept + j, V()));
-          store(dx + row + j, multiply_add(g, scale, pull));
-        });
-      }
-      return;
-    }
+    if (block.length == 1)
+      return for_each_in_columns<T>(block, [=]<class V>(Index at, Index j, V) {
+        const V d = load(x + at, V()) - load(k.center + j, V()), scale = load(k.scale + j, V());
+        const V g = pull_back<kRectify, V>(load(dy + at, V()), d, scale, load(k.offset + j, V()));
+        const V pull = multiply_add(d, load(k.slope + j, V()), load(k.intercept + j, V()));
+        store(dx + at, multiply_add(g, scale, pull));
+      });
     for_each_run(block, [&](Index c, Index at) {
       const T *in = x + at, *from = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
       const T slope = k.slope[c], intercept = k.intercept[c];
