@@ -76,6 +76,11 @@ Moments shifted_moments(Index count, double share, double shift, double sum, dou
   return {count, shift + sum * share, m2 < 0 ? 0 : m2};  // and NaN stays NaN
 }
 
+/// Of a set in the cache an eighth will do, and costs less.
+Index pilot_of_whole(Index elements) {
+  return std::min(elements, std::max(kShortRun, elements / 8));
+}
+
 /// The tensors of one call, and the ways to work through them.
 template <class T>
 class Work {
@@ -102,9 +107,8 @@ class Work {
     const auto begin = [&](Index first, Index last) {
       if (frozen_) return;
       if (pieces.whole_sets()) {
-        const Index m = sets_.elements();  // of which an eighth will do, and costs less
-        kernel_.pilot(x_ + first * m, {1, last - first, m}, std::min(m, std::max(kShortRun, m / 8)),
-                      &shift[first * sets_.runs]);
+        const Index m = sets_.elements();
+        kernel_.pilot(x_ + first * m, {1, last - first, m}, pilot_of_whole(m), &shift[first * sets_.runs]);
         return;
       }
       const Index rows = sets_.over_samples && sets_.length == 1 ? std::min(sets_.samples, kPilotRows) : 1;
@@ -359,7 +363,10 @@ class Work {
 
   // Sets of rows are not worth cutting: a row holds the channels of a group with less than kShortRun elements
   // each.
-  Index sets_at_once() const { return std::max<Index>(1, kPiece / std::max<Index>(1, sets_.elements())); }
+  Index sets_at_once() const {
+    constexpr Index kSet = 32;  // what a set costs besides, in elements
+    return std::max<Index>(1, kPiece / (sets_.elements() + kSet));
+  }
 
   kernels::Row<T> row(const Statistics& statistics, Index set, const Values<T>& gamma, const Values<T>& beta,
                       bool rectify) const {
@@ -394,7 +401,7 @@ class Work {
     const PlaneBlock block{1, 1, sets_.elements()};
     T shift = 0;
     double sum = 0, squares = 0;
-    kernel_.pilot(x, block, std::min(block.length, kPilot), &shift);
+    kernel_.pilot(x, block, pilot_of_whole(block.length), &shift);
     kernel_.sums(x, block, &shift, &sum, &squares);
     return shifted_moments(block.length, 1 / static_cast<double>(block.length), static_cast<double>(shift),
                            sum, squares);

@@ -19,26 +19,27 @@ Index smaller(Index a, Index b) {
   return a < b ? a : b;
 }
 
-// The passes are written once for V = xsimd::batch<T>, for whole vectors, and V = T, for what is left of a
-// run.
-template <class T>
-xsimd::batch<T> load(const T* p, xsimd::batch<T>) {
-  return xsimd::batch<T>::load_unaligned(p);
+// The passes are written once for V = xsimd::batch<T>, for whole vectors, and for what is left of a run,
+// shorter vectors and V = T.
+template <class T, class A>
+xsimd::batch<T, A> load(const T* p, xsimd::batch<T, A>) {
+  return xsimd::batch<T, A>::load_unaligned(p);
 }
 template <class T>
 T load(const T* p, T) {
   return *p;
 }
-template <class T>
-void store(T* p, const xsimd::batch<T>& v) {
+template <class T, class A>
+void write(T* p, const xsimd::batch<T, A>& v) {
   v.store_unaligned(p);
 }
 template <class T>
-void store(T* p, T v) {
+void write(T* p, T v) {
   *p = v;
 }
-template <class T>
-xsimd::batch<T> multiply_add(const xsimd::batch<T>& a, const xsimd::batch<T>& b, const xsimd::batch<T>& c) {
+template <class T, class A>
+xsimd::batch<T, A> multiply_add(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& b,
+                                const xsimd::batch<T, A>& c) {
   return xsimd::fma(a, b, c);
 }
 template <class T>
@@ -46,14 +47,38 @@ T multiply_add(T a, T b, T c) {
   return a * b + c;
 }
 
-/// body(i, V) for the whole vectors, then for the single elements, of [0, length).
+template <class T, class A>
+T sum_of(const xsimd::batch<T, A>& v) {
+  return xsimd::hadd(v);
+}
+template <class T>
+T sum_of(T v) {
+  return v;
+}
+
+/// body(i, V) for a vector of kLanes, for shorter ones and for single elements, of [i, length).
+template <class T, std::size_t kLanes, class Body>
+void for_the_rest(Index i, Index length, const Body& body) {
+  using Batch = xsimd::make_sized_batch_t<T, kLanes>;
+  if constexpr (std::is_void_v<Batch>) {
+    for (; i < length; ++i) body(i, T{0});
+  } else {
+    if (i + static_cast<Index>(kLanes) <= length) {
+      body(i, Batch(T{0}));
+      i += static_cast<Index>(kLanes);
+    }
+    for_the_rest<T, kLanes / 2>(i, length, body);
+  }
+}
+
+/// body(i, V) for the whole vectors, then for the rest, of [0, length).
 template <class T, class Body>
 void for_each(Index length, const Body& body) {
   using Batch = xsimd::batch<T>;
   constexpr Index kLanes = static_cast<Index>(Batch::size);
   Index i = 0;
   for (; i + kLanes <= length; i += kLanes) body(i, Batch(T{0}));
-  for (; i < length; ++i) body(i, T{0});
+  if (i < length) for_the_rest<T, Batch::size / 2>(i, length, body);
 }
 
 /// Some runs of `length` consecutive elements, `stride` apart.
@@ -81,7 +106,13 @@ void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body& body)
       body(i + 3 * kLanes, a3, b3);
     }
     for (; i + kLanes <= end; i += kLanes) body(i, a0, b0);
-    for (; i < end; ++i) body(i, a, b);
+    if (i < end)
+      for_the_rest<T, Batch::size / 2>(i, end, [&]<class V>(Index j, V) {
+        V part_a(T{0}), part_b(T{0});
+        body(j, part_a, part_b);
+        a += sum_of(part_a);
+        b += sum_of(part_b);
+      });
   }
   *sum_a += static_cast<double>(xsimd::hadd((a0 + a1) + (a2 + a3)) + a);
   *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);
@@ -109,9 +140,9 @@ void for_each_run(const PlaneBlock& block, const Body& body) {
 }
 
 // x <= 0 rather than !(x > 0) lets NaN through, where it can be found.
-template <class T>
-xsimd::batch<T> rectified(const xsimd::batch<T>& y) {
-  const xsimd::batch<T> zero(T{0});
+template <class T, class A>
+xsimd::batch<T, A> rectified(const xsimd::batch<T, A>& y) {
+  const xsimd::batch<T, A> zero(T{0});
   return xsimd::select(y <= zero, zero, y);
 }
 template <class T>
@@ -119,9 +150,9 @@ T rectified(T y) {
   return y <= T{0} ? T{0} : y;
 }
 /// g where y is positive, else 0.
-template <class T>
-xsimd::batch<T> where_positive(const xsimd::batch<T>& y, const xsimd::batch<T>& g) {
-  const xsimd::batch<T> zero(T{0});
+template <class T, class A>
+xsimd::batch<T, A> where_positive(const xsimd::batch<T, A>& y, const xsimd::batch<T, A>& g) {
+  const xsimd::batch<T, A> zero(T{0});
   return xsimd::select(y > zero, g, zero);
 }
 template <class T>
@@ -173,8 +204,8 @@ void sum_columns(Index rows, Index columns, double* a, double* b, const Body& bo
         for_each<T>(width, [&]<class V>(Index j, V) {
           V sum_a = load(part_a + j, V()), sum_b = load(part_b + j, V());
           for (Index i = r; i < smaller(end, r + kRowsAtOnce); ++i) body(i, first + j, sum_a, sum_b);
-          store(part_a + j, sum_a);
-          store(part_b + j, sum_b);
+          write(part_a + j, sum_a);
+          write(part_b + j, sum_b);
         });
       for (Index j = 0; j < width; ++j) {
         a[first + j] += static_cast<double>(part_a[j]);
@@ -212,7 +243,7 @@ void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
       const V first = load(x + j, V());
       V sum(T{0});
       for (Index n = 1; n < block.images; ++n) sum += load(x + n * block.channels + j, V()) - first;
-      store(mean + j, multiply_add(sum, V(share), first));
+      write(mean + j, multiply_add(sum, V(share), first));
     });
   for (Index c = 0; c < block.channels; ++c) {
     const T first = x[c * block.length];
@@ -229,7 +260,7 @@ void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
 inline void inverse_roots(const double* variance, double eps, Index count, double* inv_std) {
   for_each<double>(count, [=]<class V>(Index i, V) {
     using std::sqrt;
-    store(inv_std + i, V(1.0) / sqrt(load(variance + i, V()) + V(eps)));
+    write(inv_std + i, V(1.0) / sqrt(load(variance + i, V()) + V(eps)));
   });
 }
 
@@ -239,13 +270,13 @@ void normalize(const T* x, T* y, PlaneBlock block, const Coefficients<T>& k) {
     if (block.length == 1)
       return for_each_in_columns<T>(block, [=]<class V>(Index at, Index j, V) {
         const V d = load(x + at, V()) - load(k.center + j, V());
-        store(y + at, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
+        write(y + at, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
       });
     for_each_run(block, [&](Index c, Index at) {
       const T *in = x + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
       T* out = y + at;
       for_each<T>(block.length, [=]<class V>(Index i, V) {
-        store(out + i, activate<kRectify>(multiply_add(load(in + i, V()) - V(center), V(scale), V(offset))));
+        write(out + i, activate<kRectify>(multiply_add(load(in + i, V()) - V(center), V(scale), V(offset))));
       });
     });
   });
@@ -287,7 +318,7 @@ void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficien
         const V d = load(x + at, V()) - load(k.center + j, V()), scale = load(k.scale + j, V());
         const V g = pull_back<kRectify, V>(load(dy + at, V()), d, scale, load(k.offset + j, V()));
         const V pull = multiply_add(d, load(k.slope + j, V()), load(k.intercept + j, V()));
-        store(dx + at, multiply_add(g, scale, pull));
+        write(dx + at, multiply_add(g, scale, pull));
       });
     for_each_run(block, [&](Index c, Index at) {
       const T *in = x + at, *from = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
@@ -296,7 +327,7 @@ void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficien
       for_each<T>(block.length, [=]<class V>(Index i, V) {
         const V d = load(in + i, V()) - V(center);
         const V g = pull_back<kRectify, V>(load(from + i, V()), d, V(scale), V(offset));
-        store(out + i, multiply_add(g, V(scale), multiply_add(d, V(slope), V(intercept))));
+        write(out + i, multiply_add(g, V(scale), multiply_add(d, V(slope), V(intercept))));
       });
     });
   });
@@ -307,7 +338,7 @@ void normalize_row(const T* x, T* y, const Row<T>& row) {
   with_activation(row.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
     for_each<T>(row.length, [=]<class V>(Index i, V) {
       const V xhat = multiply_add(load(x + i, V()) - V(row.center), V(row.inv_std), V(row.shift));
-      store(y + i, activate<kRectify>(multiply_add(xhat, load(row.gamma + i, V()), load(row.beta + i, V()))));
+      write(y + i, activate<kRectify>(multiply_add(xhat, load(row.gamma + i, V()), load(row.beta + i, V()))));
     });
   });
 }
@@ -336,9 +367,9 @@ void gradient_row(const T* dy, const T* x, T* dx, const Row<T>& row, T* dgamma, 
       const V d = load(x + i, V()) - V(row.center), gamma = load(row.gamma + i, V());
       const V xhat = multiply_add(d, V(row.inv_std), V(row.shift));
       const V g = pull_back<kRectify, V>(load(dy + i, V()), xhat, gamma, load(row.beta + i, V()));
-      store(dgamma + i, multiply_add(g, xhat, load(dgamma + i, V())));
-      store(dbeta + i, load(dbeta + i, V()) + g);
-      store(dx + i, multiply_add(g, gamma * V(row.inv_std), multiply_add(d, V(row.slope), V(row.intercept))));
+      write(dgamma + i, multiply_add(g, xhat, load(dgamma + i, V())));
+      write(dbeta + i, load(dbeta + i, V()) + g);
+      write(dx + i, multiply_add(g, gamma * V(row.inv_std), multiply_add(d, V(row.slope), V(row.intercept))));
     });
   });
 }
