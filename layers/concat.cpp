@@ -11,16 +11,16 @@ constexpr Index kGrain = Index{1} << 15;  // elements that are worth a thread
 
 // Calls body(offset in the joined sample, branch, size of the branch's sample, sample) for every block.
 template <class T, class Body>
-void for_each_block(const std::vector<Tensor<T>>& branches, Index row, const Body& body) {
-  const auto batch = static_cast<Index>(branches[0].shape()[0]);
-  parallel_ranges(batch, std::max<Index>(1, kGrain / row), [&](Index begin, Index end) {
-    for (Index n = begin; n < end; ++n) {
-      Index offset = 0;
-      for (std::size_t k = 0; k < branches.size(); ++k) {
-        const Index size = static_cast<Index>(branches[k].size()) / batch;
-        body(offset, k, size, n);
-        offset += size;
-      }
+void for_each_block(const std::vector<Tensor<T>>& branches, const Body& body) {
+  const auto batch = static_cast<Index>(branches[0].shape()[0]), count = static_cast<Index>(branches.size());
+  std::vector<Index> offsets{0};
+  for (const Tensor<T>& branch : branches)
+    offsets.push_back(offsets.back() + static_cast<Index>(branch.size()) / batch);
+  const Index mean_size = std::max<Index>(1, offsets.back() / count);
+  parallel_ranges(batch * count, std::max<Index>(1, kGrain / mean_size), [&](Index begin, Index end) {
+    for (Index block = begin; block < end; ++block) {
+      const Index k = block % count;
+      body(offsets[k], k, offsets[k + 1] - offsets[k], block / count);
     }
   });
 }
@@ -48,7 +48,7 @@ Tensor<T> Concat<T>::do_forward(std::vector<Tensor<T>> x) const {
   auto y = empty<T>(output_shape(shapes));
   if (y.size() == 0) return y;
   const auto row = static_cast<Index>(y.size() / y.shape()[0]);
-  for_each_block(x, row, [&](Index offset, std::size_t k, Index size, Index n) {
+  for_each_block(x, [&](Index offset, Index k, Index size, Index n) {
     std::copy_n(x[k].data() + n * size, size, y.data() + n * row + offset);
   });
   return y;
@@ -60,7 +60,7 @@ std::vector<Tensor<T>> Concat<T>::do_backward(Tensor<T> dy, const std::vector<Sh
   for (const Shape& shape : inputs) dx.push_back(empty<T>(shape));
   if (dy.size() == 0) return dx;
   const auto row = static_cast<Index>(dy.size() / dy.shape()[0]);
-  for_each_block(dx, row, [&](Index offset, std::size_t k, Index size, Index n) {
+  for_each_block(dx, [&](Index offset, Index k, Index size, Index n) {
     std::copy_n(dy.data() + n * row + offset, size, dx[k].data() + n * size);
   });
   return dx;

@@ -124,6 +124,17 @@ void spread(const T* y, T* x, Index planes, const WeightedWindows<T>& windows, T
   }
 }
 
+// Halves upon halves, each a vector.
+template <Index kCount>
+double total(double* sums) {
+  if constexpr (kCount == 1) {
+    return sums[0];
+  } else {
+    for (Index lane = 0; lane < kCount / 2; ++lane) sums[lane] += sums[lane + kCount / 2];
+    return total<kCount / 2>(sums);
+  }
+}
+
 template <class T>
 void mean(const T* x, T* y, Index planes, Index size) {
   constexpr Index kSums = 16;
@@ -135,9 +146,7 @@ void mean(const T* x, T* y, Index planes, Index size) {
       for (Index lane = 0; lane < kSums; ++lane) sums[lane] += static_cast<double>(x[i + lane]);
     double rest = 0;
     for (; i < size; ++i) rest += static_cast<double>(x[i]);
-    for (Index half = kSums / 2; half > 0; half /= 2)
-      for (Index lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
-    y[plane] = static_cast<T>((sums[0] + rest) * factor);
+    y[plane] = static_cast<T>((total<kSums>(sums) + rest) * factor);
   }
 }
 
