@@ -355,7 +355,8 @@ class Work {
 
   Values<T> spread(const T* of_channels) const {
     Values<T> values(sets_.channels * sets_.length);
-    for (Index j = 0; j < static_cast<Index>(values.size()); ++j) values[j] = of_channels[j / sets_.length];
+    for (Index c = 0, j = 0; c < sets_.channels; ++c)
+      for (Index i = 0; i < sets_.length; ++i, ++j) values[j] = of_channels[c];
     return values;
   }
   Index sets_of_sample() const { return sets_.channels / sets_.runs; }
