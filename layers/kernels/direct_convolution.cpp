@@ -29,16 +29,30 @@ struct Correlation {
   Size2D padding;
   Size2D dilation;
 
-  // Output rows whose pixels, and those of the input that they see, fit the L2 cache and are worth a piece.
+  // Output rows whose pixels, and those of the input that they see, fit the L2 cache.
+  Index rows_in_cache(Index columns) const {
+    constexpr Index kFloats = (Index{384} << 10) / Index{sizeof(float)};
+    return std::max<Index>(
+        1, kFloats / (y.size.w * columns + stride.h * (x.size.w + 2 * padding.w) * x.channels));
+  }
+  // Output rows that are worth a piece of work, of which there are enough for many threads.
+  Index rows_worth_a_piece(Index columns) const {
+    constexpr Index kMultiplyAdds = Index{1} << 21, kPieces = 32;
+    return std::max(ceil_div(kMultiplyAdds, y.size.w * columns * kernel.h * kernel.w * x.channels),
+                    ceil_div(batch * y.size.h, kPieces));
+  }
+  // The rows of several images may add up to more than the cache holds: they are converted one image at a
+  // time.
   RowBlocks blocks(Index columns) const {
-    constexpr Index kBytes = Index{384} << 10;
-    constexpr Index kMultiplyAdds = Index{1} << 21;
-    const Index out_row = y.size.w * columns, in_row = stride.h * (x.size.w + 2 * padding.w) * x.channels;
-    const Index in_cache = kBytes / Index{sizeof(float)} / (out_row + in_row);
-    const Index worth_it = ceil_div(kMultiplyAdds, out_row * kernel.h * kernel.w * x.channels);
-    // The rows of several images may add up to more: they are converted one image at a time.
-    return {batch, y.size.h,
-            in_cache >= y.size.h ? std::max(worth_it, y.size.h) : std::max<Index>(in_cache, 1)};
+    const Index in_cache = rows_in_cache(columns), worth_it = rows_worth_a_piece(columns);
+    return {batch, y.size.h, in_cache < y.size.h ? std::min(in_cache, worth_it) : worth_it};
+  }
+  // Sums over blocks have to be added up: that is worth it for sums of many pixels.
+  RowBlocks blocks_of_sums(Index columns) const {
+    constexpr Index kPixels = 256;
+    return {
+        batch, y.size.h,
+        std::min(rows_in_cache(columns), std::max(rows_worth_a_piece(columns), ceil_div(kPixels, y.size.w)))};
   }
   Index input_rows(Index rows) const { return (rows - 1) * stride.h + (kernel.h - 1) * dilation.h + 1; }
   // Right of the image as many zeros as the last window needs.
@@ -46,7 +60,7 @@ struct Correlation {
     return std::max((y.size.w - 1) * stride.w + (kernel.w - 1) * dilation.w + 1, x.size.w + padding.w);
   }
   // Fills the pixels that a block of an image's output rows sees.
-  void load(const PixelLayout& layout, const RowBlock& block, Index image, const PixelScratch& pixels) const {
+  void load(const PixelLayout& layout, const RowBlock& block, Index image, const Pixels& pixels) const {
     const Index top = block.first_row * stride.h - padding.h;
     const RowRange rows(top, input_rows(block.rows), x.size.h);
     if (rows.count() > 0)
@@ -70,49 +84,38 @@ void pack_filters(const FilterMatrix& matrix, Size2D kernel, Index inputs, Index
   });
 }
 
-// c[m] = sum over the taps of a window of pixel m + tap, times the taps' filters.
-struct WindowProduct {
-  Pixels first;      // what the first tap of the first result sees
-  Index pixel_step;  // from result to result
-  Size2D taps;
-  Size2D tap_step;
-  const float* filters;
-  Index results;
-  Index columns;
-  float* c;
-  Index c_row;
-};
-
-// A row of taps that lie side by side is one sum; others are added tap by tap.
-void multiply(const Direct& kernel, const WindowProduct& p) {
-  const Index channels = p.first.channels, tap = channels * p.columns,
-              row = p.tap_step.h * p.first.row_stride;
-  Product product{.rows = p.results,
-                  .columns = p.columns,
-                  .outer = p.taps.h,
-                  .inner = p.taps.w * channels,
-                  .a = p.first.data,
-                  .a_row = p.pixel_step * channels,
-                  .a_outer = row,
-                  .a_inner = 1,
-                  .b = p.filters,
-                  .b_outer = p.taps.w * tap,
-                  .b_inner = p.columns,
-                  .c = p.c,
-                  .c_row = p.c_row,
-                  .accumulate = false};
-  if (p.taps.w == 1 || p.tap_step.w == 1) return kernel.multiply(product);
-  product.outer = p.taps.w;
-  product.inner = channels;
-  product.a_outer = p.tap_step.w * channels;
-  product.b_outer = tap;
-  for (Index i = 0; i < p.taps.h; ++i) {
-    product.a = p.first.data + i * row;
-    product.b = p.filters + i * p.taps.w * tap;
-    product.accumulate = i > 0;
-    kernel.multiply(product);
-  }
+// The inverse: weights (outputs, inputs, kernel.h, kernel.w) from what `packed` holds of them.
+void unpack_filters(const FilterMatrix& matrix, Size2D kernel, Index inputs, Index outputs,
+                    const float* packed, float* weights) {
+  constexpr Index kCacheLine = 16;
+  const Index taps = kernel.h * kernel.w;
+  parallel_ranges(ceil_div(outputs, kCacheLine), std::max<Index>(1, (Index{1} << 11) / (inputs * taps)),
+                  [&](Index begin, Index end) {
+                    for (Index first = begin * kCacheLine; first < std::min(outputs, end * kCacheLine);
+                         first += kCacheLine)
+                      for (Index c = 0; c < inputs; ++c)
+                        for (Index tap = 0; tap < taps; ++tap)
+                          for (Index k = first; k < std::min(outputs, first + kCacheLine); ++k)
+                            weights[(k * inputs + c) * taps + tap] =
+                                packed[(tap * inputs + c) * matrix.columns + k];
+                  });
 }
+
+// The terms of a sum over a window of pixels: a term for each channel of each tap. A row of taps that lie
+// side by side is one run of terms; each of the others is a run.
+struct WindowTerms {
+  std::vector<Index> runs;  // where they start, from the window's first tap
+  Index run_length;
+
+  WindowTerms(const Pixels& pixels, Size2D taps, Size2D tap_step) {
+    const bool side_by_side = taps.w == 1 || tap_step.w == 1;
+    const Index runs_a_row = side_by_side ? 1 : taps.w;
+    run_length = (side_by_side ? taps.w : 1) * pixels.channels;
+    for (Index i = 0; i < taps.h; ++i)
+      for (Index j = 0; j < runs_a_row; ++j)
+        runs.push_back(i * tap_step.h * pixels.row_stride + j * tap_step.w * pixels.channels);
+  }
+};
 
 void correlate(const Correlation& s, const FilterMatrix& matrix, const float* filters, const float* bias,
                bool rectify) {
@@ -124,18 +127,25 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
     PixelScratch input(s.input_rows(block.rows), s.input_columns(), s.x.channels);
     const PixelScratch output(block.rows, s.y.size.w, matrix.columns);
     input.clear();
+    const WindowTerms terms(input.view(), s.kernel, s.dilation);
     for (Index n = block.image; n < block.image + block.images; ++n) {
-      s.load(layout, block, n, input);
-      for (Index row = 0; row < block.rows; ++row)
-        multiply(kernel, {.first = input.at(row * s.stride.h, 0),
-                          .pixel_step = s.stride.w,
-                          .taps = s.kernel,
-                          .tap_step = s.dilation,
-                          .filters = filters,
-                          .results = s.y.size.w,
-                          .columns = matrix.columns,
-                          .c = output.at(row, 0).data,
-                          .c_row = matrix.columns});
+      s.load(layout, block, n, input.view());
+      kernel.multiply({.rows = block.rows * s.y.size.w,
+                       .line_rows = s.y.size.w,
+                       .columns = matrix.columns,
+                       .outer = std::ssize(terms.runs),
+                       .inner = terms.run_length,
+                       .a = input.view().data,
+                       .a_line = s.stride.h * input.view().row_stride,
+                       .a_row = s.stride.w * s.x.channels,
+                       .a_outer = terms.runs.data(),
+                       .a_inner = 1,
+                       .b = filters,
+                       .b_row = matrix.columns,
+                       .c = output.view().data,
+                       .c_line = output.view().row_stride,
+                       .c_row = matrix.columns,
+                       .accumulate = false});
       layout.from_pixels(output.view(), bias, rectify, s.y.at(n, block.first_row), s.y.plane(), s.y.channels,
                          block.rows, s.y.size.w);
     }
@@ -265,20 +275,30 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
         const Index v = ceil_div(std::max<Index>(0, s.padding.w - phase.rest.w), s.stride.w);
         const Index x = v * s.stride.w + phase.rest.w - s.padding.w;
         if (x >= s.in.w) continue;
-        for (Index row = 0; row < block.rows; ++row) {
-          const Index y = (first_u + row) * s.stride.h + phase.rest.h - s.padding.h;
-          if (y < y_begin || y >= y_end) continue;
-          multiply(kernel,
-                   {.first = input.at(row + phase.rows[0].place, v - first.w + phase.columns[0].place),
-                    .pixel_step = 1,
-                    .taps = phase.taps(),
-                    .tap_step = {step(phase.rows), step(phase.columns)},
-                    .filters = filters.data() + phase.filters,
-                    .results = ceil_div(s.in.w - x, s.stride.w),
-                    .columns = columns,
-                    .c = output.at(y - y_begin, x).data,
-                    .c_row = s.stride.w * columns});
-        }
+        const Index above =
+            s.padding.h - phase.rest.h;  // result row u of the phase is row u * stride.h - above
+        const Index u = ceil_div(std::max<Index>(y_begin + above, 0), s.stride.h);
+        const Index rows = ceil_div(y_end + above, s.stride.h) - u;
+        if (rows <= 0) continue;
+        const WindowTerms terms(input.view(), phase.taps(), {step(phase.rows), step(phase.columns)});
+        const Index line = ceil_div(s.in.w - x, s.stride.w);
+        kernel.multiply(
+            {.rows = rows * line,
+             .line_rows = line,
+             .columns = columns,
+             .outer = std::ssize(terms.runs),
+             .inner = terms.run_length,
+             .a = input.at(u - first_u + phase.rows[0].place, v - first.w + phase.columns[0].place).data,
+             .a_line = input.view().row_stride,
+             .a_row = s.out_channels,
+             .a_outer = terms.runs.data(),
+             .a_inner = 1,
+             .b = filters.data() + phase.filters,
+             .b_row = columns,
+             .c = output.at(u * s.stride.h - above - y_begin, x).data,
+             .c_line = s.stride.h * output.view().row_stride,
+             .c_row = s.stride.w * columns,
+             .accumulate = false});
       }
       layout.from_pixels(output.view(), bias, /*rectify=*/false, result.at(n, y_begin), result.plane(),
                          s.in_channels, y_end - y_begin, s.in.w);
@@ -295,59 +315,62 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
   const Correlation c{
       s.batch,   {x, s.in_channels, s.in}, {nullptr, s.out_channels, s.out}, s.kernel, s.stride, s.padding,
       s.dilation};
-  const RowBlocks blocks = c.blocks(matrix.columns);
+  const RowBlocks blocks = c.blocks_of_sums(matrix.columns);
   const Index size = matrix.size(s.kernel.h);
   const Partials partials(blocks.count(), size * Index{sizeof(float)});
   Scratch<float> sums(partials.count * size);
+  // A row of taps that lie side by side is one product.
+  const Index products_a_row = s.dilation.w == 1 ? 1 : s.kernel.w;
+  const Index rows = matrix.window_row / products_a_row;
+  // Lines whose pixels the L1 cache holds: they are read for every tile of the sums.
+  const Index lines_each = std::max<Index>(1, 128 / s.out.w);
 
   parallel_for(partials.count, [&](Index partial) {
     float* sum = sums.data() + partial * size;
-    PixelScratch input(c.input_rows(blocks.max_rows()), c.input_columns(), s.in_channels);
-    const PixelScratch output(blocks.max_rows(), s.out.w, matrix.columns);
+    const Index rows_an_image = c.input_rows(blocks.max_rows());
+    PixelScratch input(blocks.max_images() * rows_an_image, c.input_columns(), s.in_channels);
+    const PixelScratch output(blocks.max_images() * blocks.max_rows(), s.out.w, matrix.columns);
     const Index first = partial * partials.blocks_each;
     const Index last = std::min(first + partials.blocks_each, blocks.count());
     bool accumulate = false;
     for (Index b = first; b < last; ++b) {
       const RowBlock block = blocks[b];
       if (b == first || blocks.split_images()) input.clear();
-      for (Index n = block.image; n < block.image + block.images; ++n, accumulate = true) {
-        c.load(layout, block, n, input);
-        layout.to_pixels(gradient.at(n, block.first_row), gradient.plane(), s.out_channels, block.rows,
-                         s.out.w, output.view());
-        // A row of taps that lie side by side is one product.
-        const bool side_by_side = s.dilation.w == 1;
-        const Index rows = side_by_side ? matrix.window_row : s.in_channels;
+      std::vector<Index> lines;  // what the first tap of each row of results sees
+      for (Index m = 0; m < block.images; ++m) {
+        c.load(layout, block, block.image + m, input.at(m * rows_an_image, 0));
+        layout.to_pixels(gradient.at(block.image + m, block.first_row), gradient.plane(), s.out_channels,
+                         block.rows, s.out.w, output.at(m * block.rows, 0));
+        for (Index row = 0; row < block.rows; ++row)
+          lines.push_back((m * rows_an_image + row * s.stride.h) * input.view().row_stride);
+      }
+      for (Index line = 0; line < std::ssize(lines); line += lines_each, accumulate = true)
         for (Index i = 0; i < s.kernel.h; ++i)
-          for (Index j = 0; j < (side_by_side ? 1 : s.kernel.w); ++j)
+          for (Index j = 0; j < products_a_row; ++j)
             kernel.multiply({.rows = rows,
+                             .line_rows = rows,
                              .columns = matrix.columns,
-                             .outer = block.rows,
+                             .outer = std::min(lines_each, std::ssize(lines) - line),
                              .inner = s.out.w,
                              .a = input.at(i * s.dilation.h, j * s.dilation.w).data,
+                             .a_line = 0,
                              .a_row = 1,
-                             .a_outer = s.stride.h * input.view().row_stride,
+                             .a_outer = lines.data() + line,
                              .a_inner = s.stride.w * s.in_channels,
-                             .b = output.view().data,
-                             .b_outer = output.view().row_stride,
-                             .b_inner = matrix.columns,
+                             .b = output.at(line, 0).data,
+                             .b_row = matrix.columns,
                              .c = sum + (i * s.kernel.w + j) * s.in_channels * matrix.columns,
+                             .c_line = 0,
                              .c_row = matrix.columns,
                              .accumulate = accumulate});
-      }
     }
   });
 
-  const Index window = s.kernel.h * s.kernel.w, taps = s.filter_size();
-  parallel_ranges(s.out_channels, std::max<Index>(1, (Index{1} << 14) / taps), [&](Index begin, Index end) {
-    for (Index ch = 0; ch < s.in_channels; ++ch)
-      for (Index tap = 0; tap < window; ++tap)
-        for (Index k = begin; k < end; ++k) {
-          const float* sum = sums.data() + (tap * s.in_channels + ch) * matrix.columns + k;
-          float total = sum[0];
-          for (Index p = 1; p < partials.count; ++p) total += sum[p * size];
-          dweight[k * taps + ch * window + tap] = total;
-        }
+  parallel_ranges(size, Index{1} << 14, [&](Index begin, Index end) {
+    for (Index p = 1; p < partials.count; ++p)
+      for (Index i = begin; i < end; ++i) sums.data()[i] += sums.data()[p * size + i];
   });
+  unpack_filters(matrix, s.kernel, s.in_channels, s.out_channels, sums.data(), dweight);
 }
 
 }  // namespace strata::kernels

@@ -90,9 +90,7 @@ class PixelScratch {
 
   void clear() { std::fill_n(view_.data, size_, 0.0f); }
   const Pixels& view() const { return view_; }
-  Pixels at(Index row, Index column) const {
-    return {view_.data + row * view_.row_stride + column * view_.channels, view_.row_stride, view_.channels};
-  }
+  Pixels at(Index row, Index column) const { return view_.at(row, column); }
 
  private:
   Index size_;
