@@ -67,7 +67,9 @@ struct Planes {
   Size2D size;
 
   Index plane() const { return size.h * size.w; }
-  T* at(Index image, Index row) const { return data + image * channels * plane() + row * size.w; }
+  T* at(Index image, Index row, Index channel = 0) const {
+    return data + (image * channels + channel) * plane() + row * size.w;
+  }
 };
 
 /// Those of the rows [first, first + count) that lie in an image.
