@@ -148,7 +148,7 @@ TEST(Conv2D, DescribesItself) {
   EXPECT_EQ(Conv2D<float>(32, 32, 3).algorithm(images), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(32, 32, 3, {.winograd = false}).algorithm(images), "direct");
   EXPECT_EQ(Conv2D<float>(32, 32, 7).algorithm(images), "direct");
-  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm(images), "gemm");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm(images), "pointwise");
   EXPECT_EQ(Conv2D<double>(32, 32, 3).algorithm(images), "gemm");
   EXPECT_EQ(Conv2D<float>(3, 32, 3, {.padding = 1}).multiply_adds({2, 3, 10, 10}), 2u * 32 * 100 * 27);
   EXPECT_EQ(Conv2D<float>(4, 8, 1, {.groups = 4}).multiply_adds({1, 4, 5, 5}), 8u * 25);
@@ -168,6 +168,12 @@ TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   EXPECT_EQ(Conv2D<float>(2, 32, 7).algorithm({8, 2, 16, 16}), "direct");
   for (const Conv2DOptions& options : {Conv2DOptions{.stride = 2}, {.padding = {0, 3}}, {.dilation = 2}})
     EXPECT_EQ(Conv2D<float>(32, 32, 3, options).algorithm({8, 32, 16, 16}), "direct");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm({2, 32, 8, 8}), "pointwise");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm({1, 32, 127, 1}), "gemm");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1, {.padding = 1}).algorithm({8, 32, 16, 16}), "gemm");
+  EXPECT_EQ(Conv2D<float>(64, 64, 1, {.groups = 2}).algorithm({8, 64, 16, 16}), "pointwise");
+  EXPECT_EQ(Conv2D<float>(62, 62, 1, {.groups = 2}).algorithm({8, 62, 16, 16}), "gemm");
+  EXPECT_EQ(Conv2D<float>(64, 64, 1, {.groups = 64}).algorithm({8, 64, 16, 16}), "grouped");
   testing::for_each_instruction_set([] {
     const Index half = kernels::table<kernels::PixelLayout>().lanes / 2;
     EXPECT_EQ(Conv2D<float>(3, half, 7).algorithm({8, 3, 16, 16}), "direct");
