@@ -58,12 +58,13 @@ struct Correlation {
     const Index in_cache = rows_in_cache(columns), worth_it = rows_worth_a_piece(columns);
     return {batch, y.size.h, in_cache < y.size.h ? std::min(in_cache, worth_it) : worth_it};
   }
-  // Sums over blocks have to be added up: that is worth it for sums of many pixels.
+  // Sums over blocks have to be added up: that is worth it for sums of many pixels. And the rows that two
+  // blocks see should not outnumber their own.
   RowBlocks blocks_of_sums(Index columns) const {
     constexpr Index kPixels = 256;
-    return {
-        batch, y.size.h,
-        std::min(rows_in_cache(columns), std::max(rows_worth_a_piece(columns), ceil_div(kPixels, y.size.w)))};
+    const Index worth_it =
+        std::max({rows_worth_a_piece(columns), ceil_div(kPixels, y.size.w), 2 * input_rows(1) / stride.h});
+    return {batch, y.size.h, std::min(rows_in_cache(columns), worth_it)};
   }
   // Channels of a group.
   Index in() const { return x.channels / groups; }
@@ -340,8 +341,8 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
   // A row of taps that lie side by side is one product.
   const Index products_a_row = s.dilation.w == 1 ? 1 : s.kernel.w;
   const Index in = matrix.inputs, rows = s.kernel.w * in / products_a_row;
-  // Lines whose pixels the L1 cache holds: they are read for every tile of the sums.
-  const Index lines_each = std::max<Index>(1, 128 / s.out.w);
+  // Pixels that the L1 cache holds: they are read for every tile of the sums.
+  constexpr Index kCached = 224;
 
   parallel_for(partials.count * s.groups, [&](Index piece) {
     const Index partial = piece / s.groups, group = piece % s.groups;
@@ -363,6 +364,7 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
         for (Index row = 0; row < block.rows; ++row)
           lines.push_back((m * rows_an_image + row * s.stride.h) * input.view().row_stride);
       }
+      const Index lines_each = ceil_div(std::ssize(lines), ceil_div(std::ssize(lines) * s.out.w, kCached));
       for (Index line = 0; line < std::ssize(lines); line += lines_each, accumulate = true)
         for (Index i = 0; i < s.kernel.h; ++i)
           for (Index j = 0; j < products_a_row; ++j)
