@@ -22,7 +22,8 @@ constexpr int max_rows(int vectors) {
   return kLanes == 16 ? kSums / kVectors : kSums / vectors;
 }
 
-template <int rows, int vectors>
+// `adjacent`: the rows of a lie side by side, so that their addresses take no registers.
+template <int rows, int vectors, bool adjacent>
 void multiply_tile(const Product& p, Index m, Index n) {
   const float* a[rows];
   float* c[rows];
@@ -61,7 +62,7 @@ void multiply_tile(const Product& p, Index m, Index n) {
       for (int v = 0; v < vectors; ++v) factors[v] = Vector::load_aligned(b + v * kLanes);
 #pragma GCC unroll 14
       for (int r = 0; r < rows; ++r) {
-        const Vector factor(a[r][next]);
+        const Vector factor(adjacent ? a[0][next + r] : a[r][next]);
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) sums[r][v] = xsimd::fma(factor, factors[v], sums[r][v]);
       }
@@ -77,10 +78,16 @@ void multiply_tile(const Product& p, Index m, Index n) {
 // Tiles of as many rows as there are, at most, but no two heights that differ by more than one.
 template <int vectors>
 void multiply_columns(const Product& p, Index n) {
-  static constexpr auto tiles = []<int... i>(std::integer_sequence<int, i...>) {
-    return std::array{multiply_tile<i + 1, vectors>...};
+  constexpr auto heights = std::make_integer_sequence<int, max_rows(vectors)>();
+  static constexpr auto any = []<int... i>(std::integer_sequence<int, i...>) {
+    return std::array{multiply_tile<i + 1, vectors, false>...};
   }
-  (std::make_integer_sequence<int, max_rows(vectors)>());
+  (heights);
+  static constexpr auto adjacent = []<int... i>(std::integer_sequence<int, i...>) {
+    return std::array{multiply_tile<i + 1, vectors, true>...};
+  }
+  (heights);
+  const auto& tiles = p.a_row == 1 && p.line_rows == p.rows ? adjacent : any;
   Index count = ceil_div(p.rows, max_rows(vectors));
   for (Index m = 0; m < p.rows; --count) {
     const Index rows = ceil_div(p.rows - m, count);

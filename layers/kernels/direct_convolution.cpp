@@ -46,11 +46,12 @@ struct Correlation {
     constexpr Index kFloats = (Index{384} << 10) / Index{sizeof(float)};
     return std::max<Index>(1, kFloats / (y.size.w * columns + stride.h * (x.size.w + 2 * padding.w) * in()));
   }
-  // Output rows that are worth a piece of work, of which there are enough for many threads.
+  // Output rows that are worth a piece of work, of which there are enough for many threads: they see more
+  // rows of their own than of their neighbors.
   Index rows_worth_a_piece(Index columns) const {
-    constexpr Index kMultiplyAdds = Index{1} << 21, kPieces = 32;
-    return std::max(ceil_div(kMultiplyAdds, y.size.w * columns * kernel.h * kernel.w * in()),
-                    ceil_div(batch * y.size.h, kPieces));
+    constexpr Index kMultiplyAdds = Index{1} << 21, kPieces = 16;
+    return std::max({ceil_div(kMultiplyAdds, y.size.w * columns * kernel.h * kernel.w * in()),
+                     ceil_div(batch * y.size.h, kPieces), input_rows(1) / stride.h});
   }
   // The rows of several images may add up to more than the cache holds: they are converted one image at a
   // time.
@@ -58,8 +59,7 @@ struct Correlation {
     const Index in_cache = rows_in_cache(columns), worth_it = rows_worth_a_piece(columns);
     return {batch, y.size.h, in_cache < y.size.h ? std::min(in_cache, worth_it) : worth_it};
   }
-  // Sums over blocks have to be added up: that is worth it for sums of many pixels. And the rows that two
-  // blocks see should not outnumber their own.
+  // Sums over blocks have to be added up: that is worth it for sums of many pixels and rows.
   RowBlocks blocks_of_sums(Index columns) const {
     constexpr Index kPixels = 256;
     const Index worth_it =
