@@ -8,6 +8,7 @@
 #include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
 #include "strata/layers/kernels/grouped_convolution.hpp"
+#include "strata/layers/kernels/pointwise_convolution.hpp"
 #include "strata/layers/kernels/rectifier.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
@@ -27,10 +28,15 @@ template <class T>
 bool use_grouped(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && grouped_applies(shape);
 }
+template <class T>
+bool use_pointwise(const ConvolutionShape& shape) {
+  return std::is_same_v<T, float> && pointwise_applies(shape);
+}
 
 template <class T>
 ConvolutionAlgorithm choose(const ConvolutionShape& shape) {
   if (use_winograd<T>(shape)) return ConvolutionAlgorithm::winograd;
+  if (use_pointwise<T>(shape)) return ConvolutionAlgorithm::pointwise;
   if (use_direct<T>(shape)) return ConvolutionAlgorithm::direct;
   return use_grouped<T>(shape) ? ConvolutionAlgorithm::grouped : ConvolutionAlgorithm::gemm;
 }
@@ -53,6 +59,8 @@ std::string convolution_algorithm(const ConvolutionShape& shape) {
       return "direct";
     case ConvolutionAlgorithm::grouped:
       return "grouped";
+    case ConvolutionAlgorithm::pointwise:
+      return "pointwise";
     case ConvolutionAlgorithm::gemm:
       break;
   }
@@ -79,6 +87,7 @@ void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const T* x, 
     if (algorithm_ == ConvolutionAlgorithm::winograd)
       return winograd_convolve(shape, x, packed_.data(), bias, y);
     if (algorithm_ == ConvolutionAlgorithm::direct) return direct_convolve(shape, x, packed_.data(), bias, y);
+    if (algorithm_ == ConvolutionAlgorithm::pointwise) return pointwise_convolve(shape, x, weight_, bias, y);
     if (algorithm_ == ConvolutionAlgorithm::grouped) grouped_convolve(shape, x, weight_, bias, y);
   }
   if (algorithm_ == ConvolutionAlgorithm::gemm) gemm_convolve(shape, x, weight_, bias, y);
@@ -95,6 +104,7 @@ void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T*
                             T* dx) {
   if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
+    if (use_pointwise<T>(shape)) return pointwise_convolve_backward_data(shape, dy, weight, bias, dx);
     if (direct_applies_backward_data(shape))
       return direct_convolve_backward_data(shape, dy, weight, bias, dx);
     if (use_grouped<T>(shape)) return grouped_convolve_backward_data(shape, dy, weight, bias, dx);
@@ -106,6 +116,8 @@ template <class T>
 void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight) {
   if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(shape)) return winograd_convolve_backward_weights(shape, x, dy, dweight);
+    if (pointwise_applies_backward_weights(shape))
+      return pointwise_convolve_backward_weights(shape, x, dy, dweight);
     if (use_direct<T>(shape)) return direct_convolve_backward_weights(shape, x, dy, dweight);
     if (use_grouped<T>(shape)) return grouped_convolve_backward_weights(shape, x, dy, dweight);
   }

@@ -39,7 +39,7 @@ struct ConvolutionShape {
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape);
 
-enum class ConvolutionAlgorithm { gemm, direct, grouped, winograd };
+enum class ConvolutionAlgorithm { gemm, direct, grouped, pointwise, winograd };
 
 /// Weights in the form that the algorithm for `shape` wants. `weight` has to stay.
 template <class T>

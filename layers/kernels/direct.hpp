@@ -5,24 +5,27 @@
 
 namespace strata::kernels {
 
-/// c[m, n] (+)= sum over o, i of a[m, (o, i)] b[(o, i), n], where the sum runs over `outer` x `inner` terms
-/// and every stride is free. Rows of b and c are `columns` long, a multiple of PixelLayout::lanes.
+/// c[m, n] (+)= sum over o, i of a[m, (o, i)] b[(o, i), n], where the sum runs over `outer` x `inner` terms.
+/// Rows of a and c come in lines, as the pixels of an image do: row m is row m % line_rows of line
+/// m / line_rows. Rows of b and c are `columns` long, a multiple of PixelLayout::lanes.
 struct Product {
   Index rows;
+  Index line_rows;
   Index columns;
   Index outer;
   Index inner;
 
   const float* a;
+  Index a_line;
   Index a_row;
-  Index a_outer;
+  const Index* a_outer;  ///< where the terms (o, 0) are, from term (0, 0) of a row
   Index a_inner;
 
   const float* b;
-  Index b_outer;
-  Index b_inner;
+  Index b_row;
 
   float* c;
+  Index c_line;
   Index c_row;
   bool accumulate;  ///< whether to add to c
 };

@@ -1,8 +1,12 @@
 #include "strata/layers/kernels/direct.hpp"
 
+#include <array>
+#include <utility>
+
 #include <xsimd/xsimd.hpp>
 
 #include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/rounding.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -10,57 +14,86 @@ namespace {
 using Vector = xsimd::batch<float>;
 constexpr Index kLanes = static_cast<Index>(Vector::size);
 
-// A tile of kRows x kVectors vectors of c stays in registers: 16 sums of the 32 registers of AVX-512, 12 of
-// the 16 of the other sets. Two loads and kRows broadcasts feed 2 kRows multiply-adds.
-constexpr int kRows = kLanes == 16 ? 8 : 6;
+// A tile of c stays in registers: up to 28 sums of the 32 registers of AVX-512, 12 of the 16 of the other
+// sets. The more rows, the fewer times b is read.
 constexpr int kVectors = 2;
+constexpr int kSums = kLanes == 16 ? 28 : 12;
+constexpr int max_rows(int vectors) {
+  return kLanes == 16 ? kSums / kVectors : kSums / vectors;
+}
 
-template <int rows, int vectors>
-[[gnu::always_inline]] inline void multiply_tile(const Product& p, Index m, Index n) {
+// `adjacent`: the rows of a lie side by side, so that their addresses take no registers.
+template <int rows, int vectors, bool adjacent>
+void multiply_tile(const Product& p, Index m, Index n) {
+  const float* a[rows];
+  float* c[rows];
+  const Index line = m / p.line_rows;
+  Index place = m % p.line_rows;
+  a[0] = p.a + line * p.a_line + place * p.a_row;
+  c[0] = p.c + line * p.c_line + place * p.c_row + n;
+  const Index a_wrap = p.a_line - (p.line_rows - 1) * p.a_row,
+              c_wrap = p.c_line - (p.line_rows - 1) * p.c_row;
+#pragma GCC unroll 14
+  for (int r = 1; r < rows; ++r) {
+    const bool next_line = ++place == p.line_rows;
+    place = next_line ? 0 : place;
+    a[r] = a[r - 1] + (next_line ? a_wrap : p.a_row);
+    c[r] = c[r - 1] + (next_line ? c_wrap : p.c_row);
+  }
   Vector sums[rows][vectors];
-  float* c = p.c + m * p.c_row + n;
-#pragma GCC unroll 8
+#pragma GCC unroll 14
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v)
-      sums[r][v] = p.accumulate ? Vector::load_aligned(c + r * p.c_row + v * kLanes) : Vector(0.0f);
+    for (int v = 0; v < vectors; ++v) sums[r][v] = Vector(0.0f);
+  if (p.accumulate) {
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[r][v] = Vector::load_aligned(c[r] + v * kLanes);
+  }
 
-  const Index a_row = p.a_row, a_inner = p.a_inner, b_inner = p.b_inner;
+  const Index a_inner = p.a_inner, b_row = p.b_row;
+  const float* b = p.b + n;
   for (Index o = 0; o < p.outer; ++o) {
-    const float* a = p.a + m * a_row + o * p.a_outer;
-    const float* b = p.b + n + o * p.b_outer;
-    for (Index i = 0; i < p.inner; ++i, a += a_inner, b += b_inner) {
+    Index next = p.a_outer[o];
+    for (Index i = 0; i < p.inner; ++i, next += a_inner, b += b_row) {
       Vector factors[vectors];
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v) factors[v] = Vector::load_aligned(b + v * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 14
       for (int r = 0; r < rows; ++r) {
-        const Vector factor(a[r * a_row]);
+        const Vector factor(adjacent ? a[0][next + r] : a[r][next]);
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) sums[r][v] = xsimd::fma(factor, factors[v], sums[r][v]);
       }
     }
   }
 
-#pragma GCC unroll 8
+#pragma GCC unroll 14
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) sums[r][v].store_aligned(c + r * p.c_row + v * kLanes);
+    for (int v = 0; v < vectors; ++v) sums[r][v].store_aligned(c[r] + v * kLanes);
 }
 
+// Tiles of as many rows as there are, at most, but no two heights that differ by more than one.
 template <int vectors>
 void multiply_columns(const Product& p, Index n) {
-  Index m = 0;
-  for (; m + kRows <= p.rows; m += kRows) multiply_tile<kRows, vectors>(p, m, n);
-  if (m + 4 <= p.rows) {
-    multiply_tile<4, vectors>(p, m, n);
-    m += 4;
+  constexpr auto heights = std::make_integer_sequence<int, max_rows(vectors)>();
+  static constexpr auto any = []<int... i>(std::integer_sequence<int, i...>) {
+    return std::array{multiply_tile<i + 1, vectors, false>...};
   }
-  if (m + 2 <= p.rows) {
-    multiply_tile<2, vectors>(p, m, n);
-    m += 2;
+  (heights);
+  static constexpr auto adjacent = []<int... i>(std::integer_sequence<int, i...>) {
+    return std::array{multiply_tile<i + 1, vectors, true>...};
   }
-  if (m < p.rows) multiply_tile<1, vectors>(p, m, n);
+  (heights);
+  const auto& tiles = p.a_row == 1 && p.line_rows == p.rows ? adjacent : any;
+  Index count = ceil_div(p.rows, max_rows(vectors));
+  for (Index m = 0; m < p.rows; --count) {
+    const Index rows = ceil_div(p.rows - m, count);
+    tiles[static_cast<std::size_t>(rows - 1)](p, m, n);
+    m += rows;
+  }
 }
 
 void multiply(const Product& p) {

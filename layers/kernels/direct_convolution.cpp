@@ -11,17 +11,29 @@
 namespace strata::kernels {
 namespace {
 
-// Filters as the kernel wants them: row (i, j, c) of (kernel.h, kernel.w, x.channels) holds the weights of
-// every output channel, padded to `columns`.
+// Filters as the kernel wants them, group by group: row (i, j, c) of (taps.h, taps.w, inputs) holds the
+// weights of every output of the group, padded to `columns`.
 struct FilterMatrix {
-  Index window_row;  ///< kernel.w * x.channels
+  Index groups;
+  Size2D taps;
+  Index inputs;  // of a group, as are the outputs
+  Index outputs;
   Index columns;
-  Index size(Index kernel_h) const { return kernel_h * window_row * columns; }
+
+  FilterMatrix(Index groups_, Size2D taps_, Index inputs_, Index outputs_)
+      : groups(groups_),
+        taps(taps_),
+        inputs(inputs_),
+        outputs(outputs_),
+        columns(round_up(outputs, table<PixelLayout>().lanes)) {}
+  Index group_size() const { return taps.h * taps.w * inputs * columns; }
+  Index size() const { return groups * group_size(); }
 };
 
 // The correlation of x with filters; only what its loops need.
 struct Correlation {
   Index batch;
+  Index groups;
   Planes<const float> x;
   Planes<float> y;
   Size2D kernel;
@@ -29,162 +41,176 @@ struct Correlation {
   Size2D padding;
   Size2D dilation;
 
-  // Output rows whose pixels, and those of the input that they see, fit the L2 cache and are worth a piece.
-  RowBlocks blocks(Index columns) const {
-    constexpr Index kBytes = Index{384} << 10;
-    constexpr Index kMultiplyAdds = Index{1} << 21;
-    const Index out_row = y.size.w * columns, in_row = stride.h * (x.size.w + 2 * padding.w) * x.channels;
-    const Index in_cache = kBytes / Index{sizeof(float)} / (out_row + in_row);
-    const Index worth_it = ceil_div(kMultiplyAdds, out_row * kernel.h * kernel.w * x.channels);
-    // The rows of several images may add up to more: they are converted one image at a time.
-    return {batch, y.size.h,
-            in_cache >= y.size.h ? std::max(worth_it, y.size.h) : std::max<Index>(in_cache, 1)};
+  // Output rows whose pixels, and those of the input that they see, fit the L2 cache.
+  Index rows_in_cache(Index columns) const {
+    constexpr Index kFloats = (Index{384} << 10) / Index{sizeof(float)};
+    return std::max<Index>(1, kFloats / (y.size.w * columns + stride.h * (x.size.w + 2 * padding.w) * in()));
   }
+  // Output rows that are worth a piece of work, of which there are enough for many threads: they see more
+  // rows of their own than of their neighbors.
+  Index rows_worth_a_piece(Index columns) const {
+    constexpr Index kMultiplyAdds = Index{1} << 21, kPieces = 16;
+    return std::max({ceil_div(kMultiplyAdds, y.size.w * columns * kernel.h * kernel.w * in()),
+                     ceil_div(batch * y.size.h, kPieces), input_rows(1) / stride.h});
+  }
+  // The rows of several images may add up to more than the cache holds: they are converted one image at a
+  // time.
+  RowBlocks blocks(Index columns) const {
+    const Index in_cache = rows_in_cache(columns), worth_it = rows_worth_a_piece(columns);
+    return {batch, y.size.h, in_cache < y.size.h ? std::min(in_cache, worth_it) : worth_it};
+  }
+  // Sums over blocks have to be added up: that is worth it for sums of many pixels and rows.
+  RowBlocks blocks_of_sums(Index columns) const {
+    constexpr Index kPixels = 256;
+    const Index worth_it =
+        std::max({rows_worth_a_piece(columns), ceil_div(kPixels, y.size.w), 2 * input_rows(1) / stride.h});
+    return {batch, y.size.h, std::min(rows_in_cache(columns), worth_it)};
+  }
+  // Channels of a group.
+  Index in() const { return x.channels / groups; }
+  Index out() const { return y.channels / groups; }
   Index input_rows(Index rows) const { return (rows - 1) * stride.h + (kernel.h - 1) * dilation.h + 1; }
   // Right of the image as many zeros as the last window needs.
   Index input_columns() const {
     return std::max((y.size.w - 1) * stride.w + (kernel.w - 1) * dilation.w + 1, x.size.w + padding.w);
   }
-  // Fills the pixels that a block of an image's output rows sees.
-  void load(const PixelLayout& layout, const RowBlock& block, Index image, const PixelScratch& pixels) const {
+  // Fills the pixels of a group that a block of an image's output rows sees.
+  void load(const PixelLayout& layout, const RowBlock& block, Index image, Index group,
+            const Pixels& pixels) const {
     const Index top = block.first_row * stride.h - padding.h;
     const RowRange rows(top, input_rows(block.rows), x.size.h);
     if (rows.count() > 0)
-      layout.to_pixels(x.at(image, rows.begin), x.plane(), x.channels, rows.count(), x.size.w,
+      layout.to_pixels(x.at(image, rows.begin, group * in()), x.plane(), in(), rows.count(), x.size.w,
                        pixels.at(rows.begin - top, padding.w));
   }
 };
 
-// weight(k, c, i, j) for k < outputs, c < inputs.
-template <class Weight>
-void pack_filters(const FilterMatrix& matrix, Size2D kernel, Index inputs, Index outputs,
-                  const Weight& weight, float* packed) {
-  const Index rows = kernel.h * matrix.window_row;
-  parallel_ranges(rows, std::max<Index>(1, (Index{1} << 15) / matrix.columns), [&](Index begin, Index end) {
-    for (Index row = begin; row < end; ++row) {
-      const Index c = row % inputs, tap = row / inputs;
-      float* out = packed + row * matrix.columns;
-      for (Index k = 0; k < outputs; ++k) out[k] = weight(k, c, tap / kernel.w, tap % kernel.w);
-      std::fill(out + outputs, out + matrix.columns, 0.0f);
-    }
-  });
+// Calls entry(g, k, c, i, j, its place) for every entry of a filter matrix, 16 neighboring outputs k at a
+// time.
+template <class Entry>
+void for_each_weight(const FilterMatrix& matrix, const Entry& entry) {
+  constexpr Index kOutputs = 16;
+  const Index parts = ceil_div(matrix.columns, kOutputs),
+              rows = matrix.taps.h * matrix.taps.w * matrix.inputs;
+  parallel_ranges(matrix.groups * parts, std::max<Index>(1, (Index{1} << 11) / rows),
+                  [&](Index begin, Index end) {
+                    for (Index part = begin; part < end; ++part) {
+                      const Index g = part / parts, first = part % parts * kOutputs;
+                      const Index last = std::min(first + kOutputs, matrix.columns);
+                      for (Index c = 0; c < matrix.inputs; ++c)
+                        for (Index i = 0; i < matrix.taps.h; ++i)
+                          for (Index j = 0; j < matrix.taps.w; ++j) {
+                            const Index row = (i * matrix.taps.w + j) * matrix.inputs + c;
+                            const Index place = g * matrix.group_size() + row * matrix.columns;
+                            for (Index k = first; k < last; ++k) entry(g, k, c, i, j, place + k);
+                          }
+                    }
+                  });
 }
 
-// c[m] = sum over the taps of a window of pixel m + tap, times the taps' filters.
-struct WindowProduct {
-  Pixels first;      // what the first tap of the first result sees
-  Index pixel_step;  // from result to result
-  Size2D taps;
-  Size2D tap_step;
-  const float* filters;
-  Index results;
-  Index columns;
-  float* c;
-  Index c_row;
-};
+// The terms of a sum over a window of pixels: a term for each channel of each tap. A row of taps that lie
+// side by side is one run of terms; each of the others is a run.
+struct WindowTerms {
+  std::vector<Index> runs;  // where they start, from the window's first tap
+  Index run_length;
 
-// A row of taps that lie side by side is one sum; others are added tap by tap.
-void multiply(const Direct& kernel, const WindowProduct& p) {
-  const Index channels = p.first.channels, tap = channels * p.columns,
-              row = p.tap_step.h * p.first.row_stride;
-  Product product{.rows = p.results,
-                  .columns = p.columns,
-                  .outer = p.taps.h,
-                  .inner = p.taps.w * channels,
-                  .a = p.first.data,
-                  .a_row = p.pixel_step * channels,
-                  .a_outer = row,
-                  .a_inner = 1,
-                  .b = p.filters,
-                  .b_outer = p.taps.w * tap,
-                  .b_inner = p.columns,
-                  .c = p.c,
-                  .c_row = p.c_row,
-                  .accumulate = false};
-  if (p.taps.w == 1 || p.tap_step.w == 1) return kernel.multiply(product);
-  product.outer = p.taps.w;
-  product.inner = channels;
-  product.a_outer = p.tap_step.w * channels;
-  product.b_outer = tap;
-  for (Index i = 0; i < p.taps.h; ++i) {
-    product.a = p.first.data + i * row;
-    product.b = p.filters + i * p.taps.w * tap;
-    product.accumulate = i > 0;
-    kernel.multiply(product);
+  WindowTerms(const Pixels& pixels, Size2D taps, Size2D tap_step) {
+    const bool side_by_side = taps.w == 1 || tap_step.w == 1;
+    const Index runs_a_row = side_by_side ? 1 : taps.w;
+    run_length = (side_by_side ? taps.w : 1) * pixels.channels;
+    for (Index i = 0; i < taps.h; ++i)
+      for (Index j = 0; j < runs_a_row; ++j)
+        runs.push_back(i * tap_step.h * pixels.row_stride + j * tap_step.w * pixels.channels);
   }
-}
+};
 
 void correlate(const Correlation& s, const FilterMatrix& matrix, const float* filters, const float* bias,
                bool rectify) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const RowBlocks blocks = s.blocks(matrix.columns);
-  parallel_for(blocks.count(), [&](Index piece) {
-    const RowBlock block = blocks[piece];
-    PixelScratch input(s.input_rows(block.rows), s.input_columns(), s.x.channels);
+  parallel_for(blocks.count() * s.groups, [&](Index piece) {
+    const RowBlock block = blocks[piece / s.groups];
+    const Index group = piece % s.groups;
+    PixelScratch input(s.input_rows(block.rows), s.input_columns(), s.in());
     const PixelScratch output(block.rows, s.y.size.w, matrix.columns);
     input.clear();
+    const WindowTerms terms(input.view(), s.kernel, s.dilation);
     for (Index n = block.image; n < block.image + block.images; ++n) {
-      s.load(layout, block, n, input);
-      for (Index row = 0; row < block.rows; ++row)
-        multiply(kernel, {.first = input.at(row * s.stride.h, 0),
-                          .pixel_step = s.stride.w,
-                          .taps = s.kernel,
-                          .tap_step = s.dilation,
-                          .filters = filters,
-                          .results = s.y.size.w,
-                          .columns = matrix.columns,
-                          .c = output.at(row, 0).data,
-                          .c_row = matrix.columns});
-      layout.from_pixels(output.view(), bias, rectify, s.y.at(n, block.first_row), s.y.plane(), s.y.channels,
-                         block.rows, s.y.size.w);
+      s.load(layout, block, n, group, input.view());
+      kernel.multiply({.rows = block.rows * s.y.size.w,
+                       .line_rows = s.y.size.w,
+                       .columns = matrix.columns,
+                       .outer = std::ssize(terms.runs),
+                       .inner = terms.run_length,
+                       .a = input.view().data,
+                       .a_line = s.stride.h * input.view().row_stride,
+                       .a_row = s.stride.w * s.in(),
+                       .a_outer = terms.runs.data(),
+                       .a_inner = 1,
+                       .b = filters + group * matrix.group_size(),
+                       .b_row = matrix.columns,
+                       .c = output.view().data,
+                       .c_line = output.view().row_stride,
+                       .c_row = matrix.columns,
+                       .accumulate = false});
+      layout.from_pixels(output.view(), bias ? bias + group * s.out() : nullptr, rectify,
+                         s.y.at(n, block.first_row, group * s.out()), s.y.plane(), s.out(), block.rows,
+                         s.y.size.w);
     }
   });
 }
 
-FilterMatrix filter_matrix(Index kernel_w, Index inputs, Index outputs) {
-  return {kernel_w * inputs, round_up(outputs, table<PixelLayout>().lanes)};
+FilterMatrix filter_matrix(const ConvolutionShape& s) {
+  return {s.groups, s.kernel, s.group_in_channels(), s.group_out_channels()};
 }
 
-// Padding the output channels to vectors may waste half of the arithmetic, not more.
-bool fills_vectors(Index channels) {
-  return 2 * channels >= round_up(channels, table<PixelLayout>().lanes);
+// Padding a group's output channels to vectors may waste half of the arithmetic, not more; with several
+// groups none, for the grouped convolution wastes none.
+bool fills_vectors(const ConvolutionShape& s, Index outputs) {
+  const Index lanes = table<PixelLayout>().lanes;
+  if (s.groups == 1) return 2 * outputs >= round_up(outputs, lanes);
+  constexpr Index kEnough = 8;
+  const Index in = s.group_in_channels(), out = s.group_out_channels();
+  return std::min(in, out) >= kEnough && in % lanes == 0 && out % lanes == 0;
 }
 
 }  // namespace
 
 bool direct_applies(const ConvolutionShape& s) {
   const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
-  return s.groups == 1 && !pointwise && fills_vectors(s.out_channels);
+  return !pointwise && fills_vectors(s, s.out_channels);
 }
 
 bool direct_applies_backward_data(const ConvolutionShape& s) {
-  return s.groups == 1 && s.kernel != Size2D(1) && s.padding.h <= (s.kernel.h - 1) * s.dilation.h &&
-         s.padding.w <= (s.kernel.w - 1) * s.dilation.w && fills_vectors(s.in_channels);
+  return s.kernel != Size2D(1) && s.padding.h <= (s.kernel.h - 1) * s.dilation.h &&
+         s.padding.w <= (s.kernel.w - 1) * s.dilation.w && fills_vectors(s, s.in_channels);
 }
 
 Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
-  const FilterMatrix matrix = filter_matrix(s.kernel.w, s.in_channels, s.out_channels);
-  auto filters = empty<float>({static_cast<std::size_t>(matrix.size(s.kernel.h))});
-  pack_filters(
-      matrix, s.kernel, s.in_channels, s.out_channels,
-      [&](Index k, Index c, Index i, Index j) {
-        return weight[((k * s.in_channels + c) * s.kernel.h + i) * s.kernel.w + j];
-      },
-      filters.data());
+  const FilterMatrix matrix = filter_matrix(s);
+  auto filters = empty<float>({static_cast<std::size_t>(matrix.size())});
+  float* const packed = filters.data();
+  for_each_weight(matrix, [&](Index g, Index k, Index c, Index i, Index j, Index place) {
+    packed[place] =
+        k < matrix.outputs
+            ? weight[(((g * matrix.outputs + k) * matrix.inputs + c) * s.kernel.h + i) * s.kernel.w + j]
+            : 0.0f;
+  });
   return filters;
 }
 
 void direct_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias,
                      float* y) {
   correlate({s.batch,
+             s.groups,
              {x, s.in_channels, s.in},
              {y, s.out_channels, s.out},
              s.kernel,
              s.stride,
              s.padding,
              s.dilation},
-            filter_matrix(s.kernel.w, s.in_channels, s.out_channels), filters, bias, s.rectify);
+            filter_matrix(s), filters, bias, s.rectify);
 }
 
 namespace {
@@ -195,7 +221,7 @@ struct Phase {
   Size2D rest;
   std::vector<AxisTap> rows;
   std::vector<AxisTap> columns;
-  Index filters;  // where those of the phase start
+  Index filters;  // where those of the phase start, for all groups
 
   Size2D taps() const { return {static_cast<Index>(rows.size()), static_cast<Index>(columns.size())}; }
   bool empty() const { return rows.empty() || columns.empty(); }
@@ -211,8 +237,9 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
                                    const float* bias, float* dx) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
-  const Index columns = round_up(s.in_channels, layout.lanes), tap = s.out_channels * columns;
-  Scratch<float> filters(s.kernel.h * s.kernel.w * tap);
+  const Index in = s.group_in_channels(), out = s.group_out_channels();
+  const Index columns = round_up(in, layout.lanes);
+  Scratch<float> filters(s.kernel.h * s.kernel.w * s.out_channels * columns);
   const Size2D reached = reach(s);
   std::vector<Phase> phases;
   bool all_written = true;
@@ -225,15 +252,15 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
                         next};
       all_written = all_written && !phase.empty();
       if (phase.empty()) continue;
-      pack_filters(
-          {phase.taps().w * s.out_channels, columns}, phase.taps(), s.out_channels, s.in_channels,
-          [&](Index c, Index k, Index i, Index j) {
-            const Index row = phase.rows[static_cast<std::size_t>(i)].tap;
-            const Index column = phase.columns[static_cast<std::size_t>(j)].tap;
-            return weight[((k * s.in_channels + c) * s.kernel.h + row) * s.kernel.w + column];
-          },
-          filters.data() + next);
-      next += phase.taps().h * phase.taps().w * tap;
+      float* const packed = filters.data() + next;
+      const FilterMatrix matrix(s.groups, phase.taps(), out, in);
+      for_each_weight(matrix, [&](Index g, Index c, Index k, Index i, Index j, Index place) {
+        const Index row = phase.rows[static_cast<std::size_t>(i)].tap;
+        const Index column = phase.columns[static_cast<std::size_t>(j)].tap;
+        packed[place] =
+            c < in ? weight[(((g * out + k) * in + c) * s.kernel.h + row) * s.kernel.w + column] : 0.0f;
+      });
+      next += matrix.size();
       phases.push_back(phase);
     }
 
@@ -244,12 +271,14 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
   const Planes<const float> gradient{dy, s.out_channels, s.out};
   const Planes<float> result{dx, s.in_channels, s.in};
   const Index left = reached.w - first.w, width = std::max(strides.w + reached.w, left + s.out.w);
-  const Correlation as_one{s.batch, gradient, {nullptr, columns, strides}, s.kernel, 1, {0, left}, 1};
+  const Correlation as_one{s.batch,  s.groups, gradient,  {nullptr, s.groups * columns, strides},
+                           s.kernel, 1,        {0, left}, 1};
   const RowBlocks blocks = as_one.blocks(s.stride.h * s.stride.w * columns);
 
-  parallel_for(blocks.count(), [&](Index piece) {
-    const RowBlock block = blocks[piece];
-    PixelScratch input(block.rows + reached.h, width, s.out_channels);
+  parallel_for(blocks.count() * s.groups, [&](Index piece) {
+    const RowBlock block = blocks[piece / s.groups];
+    const Index group = piece % s.groups;
+    PixelScratch input(block.rows + reached.h, width, out);
     PixelScratch output(block.rows * s.stride.h, s.in.w, columns);
     input.clear();
     if (!all_written) output.clear();
@@ -259,29 +288,39 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
     const RowRange seen(top, block.rows + reached.h, s.out.h);
     for (Index n = block.image; n < block.image + block.images; ++n) {
       if (seen.count() > 0)
-        layout.to_pixels(gradient.at(n, seen.begin), gradient.plane(), s.out_channels, seen.count(), s.out.w,
-                         input.at(seen.begin - top, left));
+        layout.to_pixels(gradient.at(n, seen.begin, group * out), gradient.plane(), out, seen.count(),
+                         s.out.w, input.at(seen.begin - top, left));
       for (const Phase& phase : phases) {
         const Index v = ceil_div(std::max<Index>(0, s.padding.w - phase.rest.w), s.stride.w);
         const Index x = v * s.stride.w + phase.rest.w - s.padding.w;
         if (x >= s.in.w) continue;
-        for (Index row = 0; row < block.rows; ++row) {
-          const Index y = (first_u + row) * s.stride.h + phase.rest.h - s.padding.h;
-          if (y < y_begin || y >= y_end) continue;
-          multiply(kernel,
-                   {.first = input.at(row + phase.rows[0].place, v - first.w + phase.columns[0].place),
-                    .pixel_step = 1,
-                    .taps = phase.taps(),
-                    .tap_step = {step(phase.rows), step(phase.columns)},
-                    .filters = filters.data() + phase.filters,
-                    .results = ceil_div(s.in.w - x, s.stride.w),
-                    .columns = columns,
-                    .c = output.at(y - y_begin, x).data,
-                    .c_row = s.stride.w * columns});
-        }
+        const Index above =
+            s.padding.h - phase.rest.h;  // result row u of the phase is row u * stride.h - above
+        const Index u = ceil_div(std::max<Index>(y_begin + above, 0), s.stride.h);
+        const Index rows = ceil_div(y_end + above, s.stride.h) - u;
+        if (rows <= 0) continue;
+        const WindowTerms terms(input.view(), phase.taps(), {step(phase.rows), step(phase.columns)});
+        const Index line = ceil_div(s.in.w - x, s.stride.w);
+        kernel.multiply(
+            {.rows = rows * line,
+             .line_rows = line,
+             .columns = columns,
+             .outer = std::ssize(terms.runs),
+             .inner = terms.run_length,
+             .a = input.at(u - first_u + phase.rows[0].place, v - first.w + phase.columns[0].place).data,
+             .a_line = input.view().row_stride,
+             .a_row = out,
+             .a_outer = terms.runs.data(),
+             .a_inner = 1,
+             .b = filters.data() + phase.filters + group * phase.taps().h * phase.taps().w * out * columns,
+             .b_row = columns,
+             .c = output.at(u * s.stride.h - above - y_begin, x).data,
+             .c_line = s.stride.h * output.view().row_stride,
+             .c_row = s.stride.w * columns,
+             .accumulate = false});
       }
-      layout.from_pixels(output.view(), bias, /*rectify=*/false, result.at(n, y_begin), result.plane(),
-                         s.in_channels, y_end - y_begin, s.in.w);
+      layout.from_pixels(output.view(), bias ? bias + group * in : nullptr, /*rectify=*/false,
+                         result.at(n, y_begin, group * in), result.plane(), in, y_end - y_begin, s.in.w);
     }
   });
 }
@@ -290,63 +329,71 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
                                       float* dweight) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
-  const FilterMatrix matrix = filter_matrix(s.kernel.w, s.in_channels, s.out_channels);
+  const FilterMatrix matrix = filter_matrix(s);
   const Planes<const float> gradient{dy, s.out_channels, s.out};
   const Correlation c{
-      s.batch,   {x, s.in_channels, s.in}, {nullptr, s.out_channels, s.out}, s.kernel, s.stride, s.padding,
-      s.dilation};
-  const RowBlocks blocks = c.blocks(matrix.columns);
-  const Index size = matrix.size(s.kernel.h);
+      s.batch,   s.groups,  {x, s.in_channels, s.in}, {nullptr, s.out_channels, s.out}, s.kernel, s.stride,
+      s.padding, s.dilation};
+  const RowBlocks blocks = c.blocks_of_sums(matrix.columns);
+  const Index size = matrix.size();
   const Partials partials(blocks.count(), size * Index{sizeof(float)});
   Scratch<float> sums(partials.count * size);
+  // A row of taps that lie side by side is one product.
+  const Index products_a_row = s.dilation.w == 1 ? 1 : s.kernel.w;
+  const Index in = matrix.inputs, rows = s.kernel.w * in / products_a_row;
+  // Pixels that the L1 cache holds: they are read for every tile of the sums.
+  constexpr Index kCached = 224;
 
-  parallel_for(partials.count, [&](Index partial) {
-    float* sum = sums.data() + partial * size;
-    PixelScratch input(c.input_rows(blocks.max_rows()), c.input_columns(), s.in_channels);
-    const PixelScratch output(blocks.max_rows(), s.out.w, matrix.columns);
+  parallel_for(partials.count * s.groups, [&](Index piece) {
+    const Index partial = piece / s.groups, group = piece % s.groups;
+    float* sum = sums.data() + partial * size + group * matrix.group_size();
+    const Index rows_an_image = c.input_rows(blocks.max_rows());
+    PixelScratch input(blocks.max_images() * rows_an_image, c.input_columns(), in);
+    const PixelScratch output(blocks.max_images() * blocks.max_rows(), s.out.w, matrix.columns);
     const Index first = partial * partials.blocks_each;
     const Index last = std::min(first + partials.blocks_each, blocks.count());
     bool accumulate = false;
     for (Index b = first; b < last; ++b) {
       const RowBlock block = blocks[b];
       if (b == first || blocks.split_images()) input.clear();
-      for (Index n = block.image; n < block.image + block.images; ++n, accumulate = true) {
-        c.load(layout, block, n, input);
-        layout.to_pixels(gradient.at(n, block.first_row), gradient.plane(), s.out_channels, block.rows,
-                         s.out.w, output.view());
-        // A row of taps that lie side by side is one product.
-        const bool side_by_side = s.dilation.w == 1;
-        const Index rows = side_by_side ? matrix.window_row : s.in_channels;
+      std::vector<Index> lines;  // what the first tap of each row of results sees
+      for (Index m = 0; m < block.images; ++m) {
+        c.load(layout, block, block.image + m, group, input.at(m * rows_an_image, 0));
+        layout.to_pixels(gradient.at(block.image + m, block.first_row, group * matrix.outputs),
+                         gradient.plane(), matrix.outputs, block.rows, s.out.w, output.at(m * block.rows, 0));
+        for (Index row = 0; row < block.rows; ++row)
+          lines.push_back((m * rows_an_image + row * s.stride.h) * input.view().row_stride);
+      }
+      const Index lines_each = ceil_div(std::ssize(lines), ceil_div(std::ssize(lines) * s.out.w, kCached));
+      for (Index line = 0; line < std::ssize(lines); line += lines_each, accumulate = true)
         for (Index i = 0; i < s.kernel.h; ++i)
-          for (Index j = 0; j < (side_by_side ? 1 : s.kernel.w); ++j)
+          for (Index j = 0; j < products_a_row; ++j)
             kernel.multiply({.rows = rows,
+                             .line_rows = rows,
                              .columns = matrix.columns,
-                             .outer = block.rows,
+                             .outer = std::min(lines_each, std::ssize(lines) - line),
                              .inner = s.out.w,
                              .a = input.at(i * s.dilation.h, j * s.dilation.w).data,
+                             .a_line = 0,
                              .a_row = 1,
-                             .a_outer = s.stride.h * input.view().row_stride,
-                             .a_inner = s.stride.w * s.in_channels,
-                             .b = output.view().data,
-                             .b_outer = output.view().row_stride,
-                             .b_inner = matrix.columns,
-                             .c = sum + (i * s.kernel.w + j) * s.in_channels * matrix.columns,
+                             .a_outer = lines.data() + line,
+                             .a_inner = s.stride.w * in,
+                             .b = output.at(line, 0).data,
+                             .b_row = matrix.columns,
+                             .c = sum + (i * s.kernel.w + j) * in * matrix.columns,
+                             .c_line = 0,
                              .c_row = matrix.columns,
                              .accumulate = accumulate});
-      }
     }
   });
 
-  const Index window = s.kernel.h * s.kernel.w, taps = s.filter_size();
-  parallel_ranges(s.out_channels, std::max<Index>(1, (Index{1} << 14) / taps), [&](Index begin, Index end) {
-    for (Index ch = 0; ch < s.in_channels; ++ch)
-      for (Index tap = 0; tap < window; ++tap)
-        for (Index k = begin; k < end; ++k) {
-          const float* sum = sums.data() + (tap * s.in_channels + ch) * matrix.columns + k;
-          float total = sum[0];
-          for (Index p = 1; p < partials.count; ++p) total += sum[p * size];
-          dweight[k * taps + ch * window + tap] = total;
-        }
+  parallel_ranges(size, Index{1} << 14, [&](Index begin, Index end) {
+    for (Index p = 1; p < partials.count; ++p)
+      for (Index i = begin; i < end; ++i) sums.data()[i] += sums.data()[p * size + i];
+  });
+  for_each_weight(matrix, [&](Index g, Index k, Index ch, Index i, Index j, Index place) {
+    if (k < matrix.outputs)
+      dweight[(((g * matrix.outputs + k) * in + ch) * s.kernel.h + i) * s.kernel.w + j] = sums.data()[place];
   });
 }
 

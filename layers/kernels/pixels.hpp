@@ -11,6 +11,10 @@ struct Pixels {
   float* data;
   Index row_stride;
   Index channels;
+
+  Pixels at(Index row, Index column) const {
+    return {data + row * row_stride + column * channels, row_stride, channels};
+  }
 };
 
 struct PixelLayout {

@@ -81,12 +81,12 @@ template <class Block>
 void to_pixels(const float* planes, Index plane, Index channels, Index rows, Index width, Pixels pixels) {
   const Index count = rows * width;
   if (count < kLanes || pixels.channels % kLanes != 0) {
-    PixelWalk walk(pixels, width, 0);
-    for (Index p = 0; p < count; ++p) {
-      float* pixel = pixels.data + walk.next();
-      for (Index c = 0; c < channels; ++c) pixel[c] = planes[c * plane + p];
-      for (Index c = channels; c < pixels.channels; ++c) pixel[c] = 0;
-    }
+    for (Index r = 0; r < rows; ++r)
+      for (Index c = 0; c < pixels.channels; ++c) {
+        float* pixel = pixels.data + r * pixels.row_stride + c;
+        const float* first = planes + c * plane + r * width;
+        for (Index q = 0; q < width; ++q, pixel += pixels.channels) *pixel = c < channels ? first[q] : 0.0f;
+      }
     return;
   }
   for_each_square(pixels, channels, count, width, [=](Index c, Index real, Index p, PixelWalk& walk) {

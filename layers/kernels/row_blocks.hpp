@@ -67,7 +67,9 @@ struct Planes {
   Size2D size;
 
   Index plane() const { return size.h * size.w; }
-  T* at(Index image, Index row) const { return data + image * channels * plane() + row * size.w; }
+  T* at(Index image, Index row, Index channel = 0) const {
+    return data + (image * channels + channel) * plane() + row * size.w;
+  }
 };
 
 /// Those of the rows [first, first + count) that lie in an image.
@@ -90,9 +92,7 @@ class PixelScratch {
 
   void clear() { std::fill_n(view_.data, size_, 0.0f); }
   const Pixels& view() const { return view_; }
-  Pixels at(Index row, Index column) const {
-    return {view_.data + row * view_.row_stride + column * view_.channels, view_.row_stride, view_.channels};
-  }
+  Pixels at(Index row, Index column) const { return view_.at(row, column); }
 
  private:
   Index size_;

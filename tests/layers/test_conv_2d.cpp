@@ -148,14 +148,14 @@ TEST(Conv2D, DescribesItself) {
   EXPECT_EQ(Conv2D<float>(32, 32, 3).algorithm(images), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(32, 32, 3, {.winograd = false}).algorithm(images), "direct");
   EXPECT_EQ(Conv2D<float>(32, 32, 7).algorithm(images), "direct");
-  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm(images), "gemm");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm(images), "pointwise");
   EXPECT_EQ(Conv2D<double>(32, 32, 3).algorithm(images), "gemm");
   EXPECT_EQ(Conv2D<float>(3, 32, 3, {.padding = 1}).multiply_adds({2, 3, 10, 10}), 2u * 32 * 100 * 27);
   EXPECT_EQ(Conv2D<float>(4, 8, 1, {.groups = 4}).multiply_adds({1, 4, 5, 5}), 8u * 25);
 }
 
 // Winograd needs a 3x3 or 5x5 kernel, channels to add up, and more than two tiles of 4x4; the direct
-// algorithm, output channels that fill half of its vectors.
+// algorithm, output channels that fill half of its vectors, or groups that fill them.
 TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   const Conv2D<float> padded(32, 32, 3, {.padding = 1});
   EXPECT_NE(padded.algorithm({2, 32, 4, 4}), "winograd 4x4");
@@ -168,12 +168,25 @@ TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   EXPECT_EQ(Conv2D<float>(2, 32, 7).algorithm({8, 2, 16, 16}), "direct");
   for (const Conv2DOptions& options : {Conv2DOptions{.stride = 2}, {.padding = {0, 3}}, {.dilation = 2}})
     EXPECT_EQ(Conv2D<float>(32, 32, 3, options).algorithm({8, 32, 16, 16}), "direct");
-  EXPECT_EQ(Conv2D<float>(32, 32, 5, {.groups = 2}).algorithm({8, 32, 16, 16}), "grouped");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm({2, 32, 8, 8}), "pointwise");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1).algorithm({1, 32, 127, 1}), "gemm");
+  EXPECT_EQ(Conv2D<float>(32, 32, 1, {.padding = 1}).algorithm({8, 32, 16, 16}), "gemm");
+  EXPECT_EQ(Conv2D<float>(64, 64, 1, {.groups = 2}).algorithm({8, 64, 16, 16}), "pointwise");
+  EXPECT_EQ(Conv2D<float>(62, 62, 1, {.groups = 2}).algorithm({8, 62, 16, 16}), "gemm");
+  EXPECT_EQ(Conv2D<float>(64, 64, 1, {.groups = 64}).algorithm({8, 64, 16, 16}), "grouped");
   testing::for_each_instruction_set([] {
     const Index half = kernels::table<kernels::PixelLayout>().lanes / 2;
     EXPECT_EQ(Conv2D<float>(3, half, 7).algorithm({8, 3, 16, 16}), "direct");
     EXPECT_EQ(Conv2D<float>(3, half - 1, 7).algorithm({8, 3, 16, 16}), "gemm");
     EXPECT_EQ(Conv2D<float>(3, 2 * half + 1, 7).algorithm({8, 3, 16, 16}), "direct");
+    const Index full = std::max<Index>(2 * half, 8);
+    const auto of_two_groups = [](Index channels) {
+      return Conv2D<float>(2 * channels, 2 * channels, 5, {.groups = 2})
+          .algorithm({8, static_cast<std::size_t>(2 * channels), 16, 16});
+    };
+    EXPECT_EQ(of_two_groups(full), "direct");
+    EXPECT_EQ(of_two_groups(full / 2), "grouped");
+    EXPECT_EQ(of_two_groups(full + half), "grouped");
   });
 }
 

@@ -24,14 +24,16 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
       return static_cast<Index>(low + random.below(high - low + 1));
     };
     const std::uint64_t largest_stride = seed % 2 == 0 ? 1 : 4;
+    const Index groups = seed % 3 == 0 ? pick(2, 3) : 1;
     ConvCase c{.batch = pick(1, 4),
-               .in_channels = pick(1, 20),
-               .out_channels = pick(1, 40),
+               .in_channels = groups * pick(1, 20),
+               .out_channels = groups * pick(1, 40),
                .size = {pick(1, 12), pick(1, 12)},
                .kernel = {pick(1, 6), pick(1, 6)},
                .stride = {pick(1, largest_stride), pick(1, largest_stride)},
                .padding = {pick(0, 3), pick(0, 3)},
-               .dilation = {pick(1, 3), seed % 4 < 2 ? 1 : pick(1, 3)}};
+               .dilation = {pick(1, 3), seed % 4 < 2 ? 1 : pick(1, 3)},
+               .groups = groups};
     c.size.h = std::max(c.size.h, c.dilation.h * (c.kernel.h - 1) + 1 - 2 * c.padding.h);
     c.size.w = std::max(c.size.w, c.dilation.w * (c.kernel.w - 1) + 1 - 2 * c.padding.w);
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
@@ -85,6 +87,22 @@ TEST(DirectConvolution, EqualsThePlainLoopsForLargerShapes) {
        .size = {2, 700},
        .kernel = {2, 5},
        .padding = {1, 4}},
+      {.batch = 33,
+       .in_channels = 64,
+       .out_channels = 96,
+       .size = 8,
+       .kernel = 3,
+       .padding = 2,
+       .dilation = 2,
+       .groups = 2},
+      {.batch = 1,
+       .in_channels = 48,
+       .out_channels = 48,
+       .size = {65, 70},
+       .kernel = 3,
+       .stride = 2,
+       .padding = 1,
+       .groups = 3},
   };
   for (const ConvCase& c : cases) {
     SCOPED_TRACE(::testing::Message() << c);
