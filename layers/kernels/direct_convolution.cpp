@@ -49,7 +49,7 @@ struct Correlation {
   // Output rows that are worth a piece of work, of which there are enough for many threads: they see more
   // rows of their own than of their neighbors.
   Index rows_worth_a_piece(Index columns) const {
-    constexpr Index kMultiplyAdds = Index{1} << 21, kPieces = 16;
+    constexpr Index kMultiplyAdds = Index{1} << 19, kPieces = 16;
     return std::max({ceil_div(kMultiplyAdds, y.size.w * columns * kernel.h * kernel.w * in()),
                      ceil_div(batch * y.size.h, kPieces), input_rows(1) / stride.h});
   }

@@ -104,16 +104,32 @@ struct FilterFrequencies {
   Index columns;
 };
 
+// The output channels of one piece of work. Tiles that make a single block, as of one small image, are worked
+// on by halves of the channels: each transforms the input for itself, which is little beside the filters that
+// it reads.
+struct Slices {
+  Slices(Index blocks, Index channels) {
+    const Index lanes = table<PixelLayout>().lanes, vectors = ceil_div(channels, lanes);
+    width = ceil_div(vectors, blocks == 1 ? 2 : 1) * lanes;
+    count = ceil_div(channels, width);
+  }
+  Index width;
+  Index count;
+};
+
 // y = filters applied to x.
 void correlate(const Winograd& kernel, const Planes<const float>& x, Index batch, Size2D padding,
                const float* filters, const float* bias, bool rectify, const Planes<float>& y) {
   const auto& layout = table<PixelLayout>();
-  const Index in = round_up(x.channels, layout.lanes), out = round_up(y.channels, layout.lanes);
+  const Index in = round_up(x.channels, layout.lanes), all_out = round_up(y.channels, layout.lanes);
   const Index filter_stride = FilterFrequencies(x.channels, y.channels).stride();
 
-  const Tiling tiling(batch, y.size, in, out, kernel.frequencies);
-  parallel_for(tiling.blocks.count(), [&](Index piece) {
-    const RowBlock block = tiling.blocks[piece];
+  const Tiling tiling(batch, y.size, in, all_out, kernel.frequencies);
+  const Slices slices(tiling.blocks.count(), y.channels);
+  parallel_for(tiling.blocks.count() * slices.count, [&](Index piece) {
+    const RowBlock block = tiling.blocks[piece / slices.count];
+    const Index first = piece % slices.count * slices.width;
+    const Index channels = std::min(slices.width, y.channels - first), out = round_up(channels, layout.lanes);
     const Index tiles = tiling.tiles(block), columns = tiling.columns;
     const FrequencyScratch inputs(kernel.frequencies, tiles, in);
     FrequencyScratch products(kernel.frequencies, tiles, out);
@@ -121,10 +137,10 @@ void correlate(const Winograd& kernel, const Planes<const float>& x, Index batch
     input_pixels.clear();
     transform_block(kernel, tiling, block, x, padding, input_pixels, inputs);
 
-    if (out != y.channels) products.clear();
+    if (out != channels) products.clear();
     for (Index f = 0; f < kernel.frequencies; ++f)
-      gemm<float>(Transpose::no, Transpose::no, tiles, y.channels, x.channels, 1, inputs.matrix(f), in,
-                  filters + f * filter_stride, out, 0, products.matrix(f), out);
+      gemm<float>(Transpose::no, Transpose::no, tiles, channels, x.channels, 1, inputs.matrix(f), in,
+                  filters + f * filter_stride + first, all_out, 0, products.matrix(f), out);
 
     const PixelScratch output_pixels(4 * block.rows, 4 * columns, out);
     const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
@@ -132,8 +148,9 @@ void correlate(const Winograd& kernel, const Planes<const float>& x, Index batch
       Frequencies source = products.view();
       source.data += n * block.rows * columns * out;
       kernel.transform_output(source, block.rows, columns, output_pixels.view());
-      layout.from_pixels(output_pixels.view(), bias, rectify, y.at(block.image + n, rows.begin), y.plane(),
-                         y.channels, rows.count(), y.size.w);
+      layout.from_pixels(output_pixels.view(), bias ? bias + first : nullptr, rectify,
+                         y.at(block.image + n, rows.begin) + first * y.plane(), y.plane(), channels,
+                         rows.count(), y.size.w);
     }
   });
 }
