@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 
 #include "strata/framework/size_2d.hpp"
 #include "strata/layers/kernels/pixels.hpp"
@@ -52,8 +53,13 @@ class RowBlocks {
 /// the problem alone, so that the order of the additions does. Each costs memory and time to add.
 struct Partials {
   Partials(Index blocks, Index bytes_each)
-      : blocks_each(ceil_div(blocks, std::clamp<Index>((Index{4} << 20) / bytes_each, 2, 16))),
-        count(ceil_div(blocks, blocks_each)) {}
+      : blocks_each(ceil_div(blocks, wanted(bytes_each))), count(ceil_div(blocks, blocks_each)) {}
+
+  // A power of two, which most numbers of threads share evenly.
+  static Index wanted(Index bytes_each) {
+    return static_cast<Index>(
+        std::bit_floor(static_cast<std::size_t>(std::clamp<Index>((Index{4} << 20) / bytes_each, 2, 16))));
+  }
 
   Index blocks_each;
   Index count;
