@@ -11,8 +11,8 @@ namespace strata {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
-// Below, malloc is as good. Blocks of some ten KB it gives back to the system, page by page, as soon as they are
-// freed at the end of its heap, which costs a small network a fifth of its time.
+// Below, malloc is as good. Blocks of some ten KB it gives back to the system, page by page, as soon as they
+// are freed at the end of its heap, which costs a small network a fifth of its time.
 constexpr std::size_t kRecycledFrom = std::size_t{4} << 10;
 
 #if defined(__SANITIZE_ADDRESS__)
