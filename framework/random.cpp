@@ -1,5 +1,6 @@
 #include "strata/framework/random.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <numbers>
@@ -7,7 +8,9 @@
 
 #include <Random123/philox.h>
 
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/framework/philox.hpp"
 
 namespace strata {
 namespace {
@@ -20,6 +23,21 @@ constexpr std::uint32_t low_word(std::uint64_t value) {
 }
 constexpr std::uint32_t high_word(std::uint64_t value) {
   return static_cast<std::uint32_t>(value >> 32);
+}
+
+constexpr std::uint64_t both_words(std::uint32_t low, std::uint32_t high) {
+  return std::uint64_t{high} << 32 | low;
+}
+
+// Uniform in [0, 1).
+double to_uniform(std::uint64_t bits) {
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+
+double to_normal(std::uint64_t first, std::uint64_t second) {
+  // Box-Muller; 1 - u is in (0, 1], where the logarithm is finite.
+  const double radius = std::sqrt(-2 * std::log(1 - to_uniform(first)));
+  return radius * std::cos(2 * std::numbers::pi * to_uniform(second));
 }
 
 }  // namespace
@@ -36,17 +54,16 @@ std::array<std::uint32_t, 4> Random::block(std::uint64_t index) const {
 
 std::uint64_t Random::bits() {
   const auto words = block(position_++);
-  return (std::uint64_t{words[1]} << 32) | words[0];
+  return both_words(words[0], words[1]);
 }
 
 double Random::uniform() {
-  return static_cast<double>(bits() >> 11) * 0x1p-53;
+  return to_uniform(bits());
 }
 
 double Random::normal() {
-  // Box-Muller; 1 - u is in (0, 1], where the logarithm is finite.
-  const double radius = std::sqrt(-2 * std::log(1 - uniform()));
-  return radius * std::cos(2 * std::numbers::pi * uniform());
+  const std::uint64_t first = bits();
+  return to_normal(first, bits());
 }
 
 std::uint64_t Random::below(std::uint64_t bound) {
@@ -56,27 +73,36 @@ std::uint64_t Random::below(std::uint64_t bound) {
   return value % bound;
 }
 
-template <class T, class Draw>
-Tensor<T> Random::tensor(const Shape& shape, std::uint64_t draws, const Draw& draw) {
+template <class T, Index draws, class Convert>
+Tensor<T> Random::tensor(const Shape& shape, const Convert& convert) {
   auto values = empty<T>(shape);
   const auto count = static_cast<Index>(values.size());
+  const auto& kernel = kernels::table<kernels::RandomBits>();
+  const auto seed = both_words(key_[0], key_[1]), stream = both_words(stream_[0], stream_[1]);
   parallel_ranges(count, Index{1} << 14, [&](Index begin, Index end) {
-    Random here = *this;
-    here.position_ += draws * static_cast<std::uint64_t>(begin);
-    for (Index i = begin; i < end; ++i) values.data()[i] = static_cast<T>(draw(here));
+    constexpr Index kAtOnce = 256;
+    std::uint64_t bits[draws * kAtOnce];
+    for (; begin < end; begin += kAtOnce) {
+      const Index many = std::min(kAtOnce, end - begin);
+      kernel.fill(seed, stream, position_ + static_cast<std::uint64_t>(draws * begin), draws * many, bits);
+      for (Index i = 0; i < many; ++i) values.data()[begin + i] = static_cast<T>(convert(bits + draws * i));
+    }
   });
-  position_ += draws * static_cast<std::uint64_t>(count);
+  position_ += static_cast<std::uint64_t>(draws * count);
   return values;
 }
 
 template <class T>
 Tensor<T> Random::uniform(const Shape& shape, double low, double high) {
-  return tensor<T>(shape, 1, [=](Random& random) { return low + (high - low) * random.uniform(); });
+  return tensor<T, 1>(shape,
+                      [=](const std::uint64_t* bits) { return low + (high - low) * to_uniform(bits[0]); });
 }
 
 template <class T>
 Tensor<T> Random::normal(const Shape& shape, double mean, double standard_deviation) {
-  return tensor<T>(shape, 2, [=](Random& random) { return mean + standard_deviation * random.normal(); });
+  return tensor<T, 2>(shape, [=](const std::uint64_t* bits) {
+    return mean + standard_deviation * to_normal(bits[0], bits[1]);
+  });
 }
 
 std::vector<Index> Random::permutation(Index count) {

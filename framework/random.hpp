@@ -35,9 +35,9 @@ class Random {
   std::vector<Index> permutation(Index count);
 
  private:
-  // draw(random) for each value, in parallel; it moves the stream by `draws`.
-  template <class T, class Draw>
-  Tensor<T> tensor(const Shape& shape, std::uint64_t draws, const Draw& draw);
+  // convert(bits) for each value, in parallel, with so many words of 64 bits.
+  template <class T, Index draws, class Convert>
+  Tensor<T> tensor(const Shape& shape, const Convert& convert);
 
   std::array<std::uint32_t, 2> key_;
   std::array<std::uint32_t, 2> stream_;

@@ -1,42 +1,19 @@
 #include "strata/layers/kernels/dropout.hpp"
 
 #include "strata/framework/instruction_set.hpp"
+#include "strata/framework/philox.hpp"
 #include "strata/layers/kernels/bit_mask.hpp"
 
 namespace strata::kernels {
 namespace {
 
-constexpr int kCounters = 64;  // computed side by side; so many that GCC makes vectors rather than unroll
-using Words = std::uint32_t[kCounters];
-
-// Philox 4x32-10 (Salmon et al., SC 2011) in place: the counters (a, b, c, d) become random words. One loop a
-// round, so that the counters become the lanes of vectors.
-inline void philox(std::uint32_t key0, std::uint32_t key1, Words& a, Words& b, Words& c, Words& d) {
-  for (int round = 0; round < 10; ++round, key0 += 0x9E3779B9, key1 += 0xBB67AE85)
-    for (int i = 0; i < kCounters; ++i) {
-      const std::uint64_t p = std::uint64_t{0xD2511F53} * a[i], q = std::uint64_t{0xCD9E8D57} * c[i];
-      a[i] = static_cast<std::uint32_t>(q >> 32) ^ b[i] ^ key0;
-      b[i] = static_cast<std::uint32_t>(q);
-      c[i] = static_cast<std::uint32_t>(p >> 32) ^ d[i] ^ key1;
-      d[i] = static_cast<std::uint32_t>(p);
-    }
-}
-
 void draw(std::uint64_t seed, std::uint64_t stream, std::uint32_t threshold, Index first_byte, Index bytes,
           std::uint8_t* kept) {
-  const auto low = [](std::uint64_t value) { return static_cast<std::uint32_t>(value); };
   for (Index done = 0; done < bytes; done += kCounters) {
     Words bits{};
     for (unsigned half = 0; half < 2; ++half) {  // of a byte: the four words of one counter
       Words a, b, c, d;
-      for (int i = 0; i < kCounters; ++i) {
-        const std::uint64_t index = 2 * static_cast<std::uint64_t>(first_byte + done + i) + half;
-        a[i] = low(index);
-        b[i] = low(index >> 32);
-        c[i] = low(stream);
-        d[i] = low(stream >> 32);
-      }
-      philox(low(seed), low(seed >> 32), a, b, c, d);
+      philox(seed, stream, 2 * static_cast<std::uint64_t>(first_byte + done) + half, 2, a, b, c, d);
       for (int i = 0; i < kCounters; ++i)
         bits[i] |= (std::uint32_t{a[i] >= threshold} | std::uint32_t{b[i] >= threshold} << 1 |
                     std::uint32_t{c[i] >= threshold} << 2 | std::uint32_t{d[i] >= threshold} << 3)

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/random.hpp"
 
 namespace strata {
@@ -25,6 +26,25 @@ TEST(Random, RepeatsForTheSameSeedAndStreamOnly) {
   EXPECT_EQ(Random(5, 2).normal<double>(shape), Random(5, 2).normal<double>(shape));
   EXPECT_NE(Random(5, 2).normal<double>(shape), Random(6, 2).normal<double>(shape));
   EXPECT_NE(Random(5, 2).normal<double>(shape), Random(5, 3).normal<double>(shape));
+}
+
+// Tensors are drawn many numbers at a time, on several threads, with any instruction set.
+TEST(Random, ATensorHoldsTheNumbersThatCallsWouldGive) {
+  const InstructionSet before = instruction_set();
+  for (const auto set : {InstructionSet::generic, InstructionSet::avx2, InstructionSet::avx512}) {
+    if (!is_available(set)) continue;
+    set_instruction_set(set);
+    for (const std::size_t count : {1, 63, 64, 65, 257, 40001}) {
+      Random tensors(0x123456789abcdef0, 0xfedcba9876543210), calls = tensors;
+      const auto uniform = tensors.uniform<double>({count}, -1, 2);
+      const auto normal = tensors.normal<float>({count}, 5, 0.5);
+      for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(uniform(i), -1 + 3 * calls.uniform()) << i;
+      for (std::size_t i = 0; i < count; ++i)
+        ASSERT_EQ(normal(i), static_cast<float>(5 + 0.5 * calls.normal())) << i;
+      ASSERT_EQ(tensors.bits(), calls.bits());
+    }
+  }
+  set_instruction_set(before);
 }
 
 TEST(Random, UniformNumbersFillTheirInterval) {

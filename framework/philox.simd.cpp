@@ -1,0 +1,26 @@
+#include "strata/framework/philox.hpp"
+
+#include "strata/framework/instruction_set.hpp"
+
+namespace strata::kernels {
+namespace {
+
+void fill(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Index count, std::uint64_t* bits) {
+  Words a, b, c, d;
+  for (Index done = 0; done < count; done += kCounters) {
+    philox(seed, stream, first + static_cast<std::uint64_t>(done), 1, a, b, c, d);
+    const Index wanted = count - done < kCounters ? count - done : kCounters;
+    for (Index i = 0; i < wanted; ++i) bits[done + i] = std::uint64_t{b[i]} << 32 | a[i];
+  }
+}
+
+constexpr RandomBits kTable{fill};
+
+}  // namespace
+
+template <>
+const RandomBits& compiled_for<RandomBits, InstructionSet::STRATA_ISA>() {
+  return kTable;
+}
+
+}  // namespace strata::kernels
