@@ -70,14 +70,25 @@ void Chain<T>::backward_parameters(Tensor<T> dy) {
 }
 
 template <class T>
-Tensor<T> Chain<T>::infer(Tensor<T> x) const {
-  if (!may_fuse()) {
-    for (const Layer<T>* layer : layers_) x = layer->infer(std::move(x));
-    return x;
-  }
-  for (const InferenceStep& step : inference_)
+Tensor<T> Chain<T>::infer_from(std::size_t first, Tensor<T> x) const {
+  for (std::size_t i = first; i < inference_.size(); ++i) {
+    const InferenceStep& step = inference_[i];
     x = step.fused ? step.fused->infer(std::move(x)) : step.layer->infer(std::move(x));
+  }
   return x;
+}
+
+template <class T>
+Tensor<T> Chain<T>::infer(Tensor<T> x) const {
+  if (may_fuse()) return infer_from(0, std::move(x));
+  for (const Layer<T>* layer : layers_) x = layer->infer(std::move(x));
+  return x;
+}
+
+template <class T>
+Tensor<T> Chain<T>::infer_shared(const Tensor<T>& x) const {
+  if (!may_fuse() || inference_.empty() || !inference_.front().fused) return infer(copy(x));
+  return infer_from(1, inference_.front().fused->infer_shared(x));
 }
 
 template class Chain<float>;

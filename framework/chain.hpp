@@ -19,9 +19,12 @@ class Chain {
   Tensor<T> backward(Tensor<T> dy);
   void backward_parameters(Tensor<T> dy);
   Tensor<T> infer(Tensor<T> x) const;
+  /// The same for an x that others still need: a copy is made only if the first layer needs one.
+  Tensor<T> infer_shared(const Tensor<T>& x) const;
 
  private:
   Tensor<T> backward_from(std::size_t first, Tensor<T> dy);
+  Tensor<T> infer_from(std::size_t first, Tensor<T> x) const;
 
   std::vector<Layer<T>*> layers_;
   // What to run, in order; a plan of single layers has one step a layer.

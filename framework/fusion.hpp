@@ -30,6 +30,8 @@ class InferenceFusion {
   virtual ~InferenceFusion() = default;
   virtual Index size() const = 0;
   virtual Tensor<T> infer(Tensor<T> x) const = 0;
+  /// The same for an x that others still need.
+  virtual Tensor<T> infer_shared(const Tensor<T>& x) const { return infer(copy(x)); }
 };
 
 }  // namespace strata

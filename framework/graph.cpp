@@ -30,6 +30,12 @@ std::vector<Tensor<T>> one(Tensor<T> tensor) {
   return list;
 }
 
+// A call for each of several types.
+template <class... Calls>
+struct Overloaded : Calls... {
+  using Calls::operator()...;
+};
+
 // The first path that two layers below `parent` share, or "".
 template <class T>
 std::string find_shared_path(Layer<T>& parent, const std::string& prefix,
@@ -258,13 +264,14 @@ std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunChain& r
   for (const Node& node : nodes_) uses.push_back(node.uses);
   for (std::size_t k = 0; k < x.size(); ++k) values[inputs_[k]] = std::move(x[k]);
   // The last to take a value gets its memory, so that nothing is kept that no one will read.
-  const auto take = [&](std::size_t i) -> Tensor<T> {
-    if (--uses[i] == 0) return std::move(values[i]);
-    return values[i];
-  };
+  const auto take = [&](std::size_t i) { return --uses[i] == 0 ? std::move(values[i]) : copy(values[i]); };
   for (const std::size_t i : order_) {
     const Node& node = nodes_[i];
-    if (node.chain) values[i] = run_chain(*node.chain, take(node.chain_source));
+    if (node.chain) {
+      Tensor<T>& value = values[node.chain_source];
+      values[i] = --uses[node.chain_source] == 0 ? run_chain(*node.chain, std::move(value))
+                                                 : run_chain(*node.chain, std::as_const(value));
+    }
     if (!node.join) continue;
     std::vector<Tensor<T>> joined;
     for (const std::size_t source : node.sources) joined.push_back(take(source));
@@ -311,13 +318,20 @@ std::vector<Tensor<T>> Graph<T>::run_backward(std::vector<Tensor<T>> dy, bool pa
 }
 
 template <class T>
+std::vector<Tensor<T>> Graph<T>::run_forward(std::vector<Tensor<T>> x) {
+  shapes_ = node_shapes(shapes_of(x));
+  return run(
+      std::move(x),
+      Overloaded{[](Chain<T>& chain, Tensor<T>&& value) { return chain.forward(std::move(value)); },
+                 [](Chain<T>& chain, const Tensor<T>& shared) { return chain.forward(copy(shared)); }});
+}
+
+template <class T>
 std::vector<Tensor<T>> Graph<T>::forward(std::vector<Tensor<T>> x) {
   if (x.size() == 1 && input_count() == 1 && output_count() == 1)
     return one(Layer<T>::forward(std::move(x[0])));
   backward_of_several_due_ = false;
-  shapes_ = node_shapes(shapes_of(x));
-  std::vector<Tensor<T>> y =
-      run(std::move(x), [](Chain<T>& chain, Tensor<T> value) { return chain.forward(std::move(value)); });
+  std::vector<Tensor<T>> y = run_forward(std::move(x));
   backward_of_several_due_ = true;
   return y;
 }
@@ -354,8 +368,10 @@ void Graph<T>::backward_parameters(std::vector<Tensor<T>> dy) {
 template <class T>
 std::vector<Tensor<T>> Graph<T>::infer(std::vector<Tensor<T>> x) const {
   node_shapes(shapes_of(x));
-  return run(std::move(x),
-             [](const Chain<T>& chain, Tensor<T> value) { return chain.infer(std::move(value)); });
+  return run(
+      std::move(x),
+      Overloaded{[](const Chain<T>& chain, Tensor<T>&& value) { return chain.infer(std::move(value)); },
+                 [](const Chain<T>& chain, const Tensor<T>& shared) { return chain.infer_shared(shared); }});
 }
 
 template <class T>
@@ -416,9 +432,7 @@ std::vector<typename Layer<T>::Child> Graph<T>::children() {
 
 template <class T>
 Tensor<T> Graph<T>::do_forward(Tensor<T> x) {
-  shapes_ = node_shapes({x.shape()});
-  return std::move(run(one(std::move(x)),
-                       [](Chain<T>& chain, Tensor<T> value) { return chain.forward(std::move(value)); })[0]);
+  return std::move(run_forward(one(std::move(x)))[0]);
 }
 
 template <class T>
@@ -433,9 +447,7 @@ void Graph<T>::do_backward_parameters(Tensor<T> dy) {
 
 template <class T>
 Tensor<T> Graph<T>::do_infer(Tensor<T> x) const {
-  return std::move(run(one(std::move(x)), [](const Chain<T>& chain, Tensor<T> value) {
-    return chain.infer(std::move(value));
-  })[0]);
+  return std::move(infer(one(std::move(x)))[0]);
 }
 
 template class Graph<float>;

@@ -104,6 +104,7 @@ class Graph final : public Layer<T> {
   std::vector<Shape> node_shapes(const std::vector<Shape>& inputs) const;
   template <class RunChain>
   std::vector<Tensor<T>> run(std::vector<Tensor<T>> x, const RunChain& run_chain) const;
+  std::vector<Tensor<T>> run_forward(std::vector<Tensor<T>> x);
   std::vector<Tensor<T>> run_backward(std::vector<Tensor<T>> dy, bool parameters_only);
   void begin_backward(const std::vector<Tensor<T>>& dy);
   bool is_input(std::size_t node) const { return nodes_[node].from.empty(); }

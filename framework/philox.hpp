@@ -9,7 +9,8 @@ namespace strata::kernels {
 
 struct RandomBits {
   /// bits[i] = what Random(seed, stream).bits() gives at position first + i.
-  void (*fill)(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Index count, std::uint64_t* bits);
+  void (*fill)(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, Index count,
+               std::uint64_t* bits);
 };
 
 constexpr int kCounters = 64;  // computed side by side; so many that GCC makes vectors rather than unroll
@@ -17,8 +18,8 @@ constexpr int kCounters = 64;  // computed side by side; so many that GCC makes 
 /// The same word of each of kCounters blocks.
 using Words = std::uint32_t[kCounters];
 
-/// The blocks at first, first + step, first + 2 step, …: words a, b, c and d of each. One loop a round, so that the
-/// counters become the lanes of vectors.
+/// The blocks at first, first + step, first + 2 step, …: words a, b, c and d of each. One loop a round, so
+/// that the counters become the lanes of vectors.
 [[gnu::always_inline]] inline void philox(std::uint64_t seed, std::uint64_t stream, std::uint64_t first,
                                           std::uint64_t step, Words& a, Words& b, Words& c, Words& d) {
   const auto low = [](std::uint64_t value) { return static_cast<std::uint32_t>(value); };

@@ -1,6 +1,19 @@
 #include "strata/framework/tensor.hpp"
 
+#include <algorithm>
+
+#include "strata/framework/parallel.hpp"
+
 namespace strata {
+
+template <class T>
+Tensor<T> copy(const Tensor<T>& x) {
+  auto y = empty<T>(x.shape());
+  parallel_ranges(static_cast<Index>(x.size()), Index{1} << 16, [&](Index begin, Index end) {
+    std::copy(x.data() + begin, x.data() + end, y.data() + begin);
+  });
+  return y;
+}
 
 Index element_count(const Shape& shape) {
   Index count = 1;
@@ -13,5 +26,8 @@ std::string to_string(const Shape& shape) {
   for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
   return text + ")";
 }
+
+template Tensor<float> copy(const Tensor<float>&);
+template Tensor<double> copy(const Tensor<double>&);
 
 }  // namespace strata

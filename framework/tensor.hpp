@@ -30,6 +30,10 @@ Tensor<T> full(const Shape& shape, T value) {
   return Tensor<T>(shape, value);
 }
 
+/// A copy, made by several threads.
+template <class T>
+Tensor<T> copy(const Tensor<T>& x);
+
 /// The product of the extents.
 Index element_count(const Shape& shape);
 

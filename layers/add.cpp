@@ -18,7 +18,8 @@ Tensor<T> Add<T>::do_forward(std::vector<Tensor<T>> x) const {
 
 template <class T>
 std::vector<Tensor<T>> Add<T>::do_backward(Tensor<T> dy, const std::vector<Shape>& inputs) const {
-  std::vector<Tensor<T>> dx(inputs.size() - 1, dy);
+  std::vector<Tensor<T>> dx;
+  while (dx.size() + 1 < inputs.size()) dx.push_back(copy(dy));
   dx.push_back(std::move(dy));
   return dx;
 }

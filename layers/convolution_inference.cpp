@@ -92,7 +92,7 @@ auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) con
 }
 
 template <class T>
-Tensor<T> ConvolutionInference<T>::infer(Tensor<T> x) const {
+Tensor<T> ConvolutionInference<T>::infer_shared(const Tensor<T>& x) const {
   kernels::ConvolutionShape shape = convolution_.convolution(x.shape());
   shape.rectify = rectify_;
   const auto weights = folded(shape);

@@ -21,7 +21,8 @@ class ConvolutionInference final : public InferenceFusion<T> {
   ConvolutionInference(const Conv2D<T>& convolution, std::span<Layer<T>* const> next);
 
   Index size() const override { return 1 + (norm_ != nullptr) + rectify_; }
-  Tensor<T> infer(Tensor<T> x) const override;
+  Tensor<T> infer(Tensor<T> x) const override { return infer_shared(x); }
+  Tensor<T> infer_shared(const Tensor<T>& x) const override;
 
  private:
   struct Folded;

@@ -125,7 +125,7 @@ inline Index pool_row(const T* x, Index oy, Index ox, Index end, const PoolGeome
   const Index begin = ox;
   for (; ox + kLanes <= end; ox += kLanes) pool_lanes<kStride, kLanes>(x, oy, ox, g, y, positions);
   if (ox == end) return end;
-  if constexpr (kBytes > 16) ox = pool_row<kStride, kBytes / 2>(x, oy, ox, end, g, y, positions);
+  if constexpr (kLanes > 2) ox = pool_row<kStride, kBytes / 2>(x, oy, ox, end, g, y, positions);
   if (ox < end && end - begin >= kLanes) {
     pool_lanes<kStride, kLanes>(x, oy, end - kLanes, g, y, positions);
     ox = end;
@@ -181,14 +181,24 @@ inline void spread_lanes(const T* dy, const Position* positions, std::int32_t pl
   store_alternating(places == place ? values : Values{}, places == next_place ? values : Values{}, dx,
                     std::make_integer_sequence<int, int{kLanes}>());
 }
+// The pairs from ox to end, in vectors of kLanes, then of half that; as in pool_row the last may do some
+// again.
 template <Index kLanes, class T, class Position>
-inline Index spread_row(const T* dy, const Position* positions, Index ox, Index end, std::int32_t place,
-                        std::int32_t next_place, T* dx) {
-  for (; ox + kLanes <= end; ox += kLanes)
-    spread_lanes<kLanes>(dy + ox, positions + ox, place, next_place, dx + 2 * ox);
-  if constexpr (kLanes * sizeof(T) > 16)
-    ox = spread_row<kLanes / 2>(dy, positions, ox, end, place, next_place, dx);
-  return ox;
+inline void spread_row(const T* dy, const Position* positions, Index ox, Index end, std::int32_t place,
+                       std::int32_t next_place, T* dx) {
+  const auto spread = [&](Index at) {
+    spread_lanes<kLanes>(dy + at, positions + at, place, next_place, dx + 2 * at);
+  };
+  const Index begin = ox;
+  for (; ox + kLanes <= end; ox += kLanes) spread(ox);
+  if (ox == end) return;
+  if (end - begin >= kLanes) return spread(end - kLanes);
+  if constexpr (kLanes > 2) return spread_row<kLanes / 2>(dy, positions, ox, end, place, next_place, dx);
+  for (; ox < end; ++ox) {
+    const auto at = static_cast<std::int32_t>(positions[ox]);
+    dx[2 * ox] = at == place ? dy[ox] : T{0};
+    dx[2 * ox + 1] = at == next_place ? dy[ox] : T{0};
+  }
 }
 
 // Windows of up to two columns that are two columns apart and do not overlap: every value of dx is written
@@ -215,7 +225,8 @@ void backward_of_pairs(const T* dy, const Position* positions, T* dx, const Pool
     for (; x < smaller(g.w, 2 * left - g.pw); ++x) one(x);
     if (left < right) {
       constexpr Index kLanes = kVectorBytes / static_cast<Index>(sizeof(T));
-      x = 2 * spread_row<kLanes>(from, places, left, right, place, next_place, dx - g.pw) - g.pw;
+      spread_row<kLanes>(from, places, left, right, place, next_place, dx - g.pw);
+      x = 2 * right - g.pw;
     }
     for (; x < g.w; ++x) one(x);
   }
