@@ -5,7 +5,7 @@
 
 #include "strata/framework/blas.hpp"
 #include "strata/framework/parallel.hpp"
-#include "strata/layers/kernels/rounding.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 
 namespace strata {
 namespace {

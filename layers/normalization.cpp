@@ -21,8 +21,8 @@
 
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization.hpp"
-#include "strata/layers/kernels/rounding.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 #include "strata/layers/normalization_pieces.hpp"
 

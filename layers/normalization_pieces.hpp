@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization.hpp"
-#include "strata/layers/kernels/rounding.hpp"
 #include "strata/layers/normalization.hpp"
 
 namespace strata::normalization {

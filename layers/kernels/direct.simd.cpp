@@ -6,7 +6,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include "strata/framework/instruction_set.hpp"
-#include "strata/layers/kernels/rounding.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 
 namespace strata::kernels {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "strata/framework/blas.hpp"
 #include "strata/framework/parallel.hpp"
-#include "strata/layers/kernels/rounding.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 
 namespace strata::kernels {

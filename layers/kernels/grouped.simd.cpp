@@ -6,19 +6,13 @@
 #include <xsimd/xsimd.hpp>
 
 #include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 
 namespace strata::kernels {
 namespace {
 
 using Vector = xsimd::batch<float>;
 constexpr Index kLanes = static_cast<Index>(Vector::size);
-
-constexpr Index larger(Index a, Index b) {
-  return a > b ? a : b;
-}
-constexpr Index smaller(Index a, Index b) {
-  return a < b ? a : b;
-}
 
 template <Index kCount>
 struct FloatsOf {

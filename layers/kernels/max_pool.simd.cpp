@@ -5,16 +5,10 @@
 #include <utility>
 
 #include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 
 namespace strata::kernels {
 namespace {
-
-constexpr Index larger(Index a, Index b) {
-  return a > b ? a : b;
-}
-constexpr Index smaller(Index a, Index b) {
-  return a < b ? a : b;
-}
 
 // One result. Only the part of the window inside the plane is looked at, which is what padding with -infinity
 // means. The first of equal values wins, or the first NaN.

@@ -6,6 +6,7 @@
 #include <xsimd/xsimd.hpp>
 
 #include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -14,10 +15,6 @@ constexpr Index kChunk = 1024;   // elements whose sums are taken in T before th
 constexpr Index kRowChunk = 64;  // the same, of one column
 constexpr Index kRowsAtOnce = 4;
 constexpr Index kColumns = 512;  // columns at a time, so that what belongs to them stays in L1
-
-Index smaller(Index a, Index b) {
-  return a < b ? a : b;
-}
 
 // The passes are written once for V = xsimd::batch<T>, for whole vectors, and for what is left of a run,
 // shorter vectors and V = T.

@@ -6,8 +6,8 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/pointwise.hpp"
-#include "strata/layers/kernels/rounding.hpp"
 #include "strata/layers/kernels/row_blocks.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 

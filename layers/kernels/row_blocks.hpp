@@ -5,8 +5,8 @@
 #include <bit>
 
 #include "strata/framework/size_2d.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/pixels.hpp"
-#include "strata/layers/kernels/rounding.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 
 namespace strata::kernels {

@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "strata/layers/kernels/dropout.hpp"
 #include "tests/layers/layer_checks.hpp"
 
 namespace strata {
@@ -42,6 +43,19 @@ TYPED_TEST(DropoutOf, MaskIsThatOfTheRandomStream) {
         EXPECT_TRUE(testing::same_bits(layer.forward(x), y)) << size;
         EXPECT_TRUE(testing::same_bits(layer.backward(dy), dx)) << size;
       }
+    }
+  });
+}
+
+// Threads share the mask's bytes between them.
+TEST(DropoutMask, FillsItsBytesAndNoOther) {
+  testing::for_each_instruction_set([] {
+    for (const Index bytes : {1, 63, 64, 65, 128}) {
+      std::vector<std::uint8_t> kept(static_cast<std::size_t>(bytes) + 66, 0xa5);
+      kernels::table<kernels::DropoutMask>().draw(1, 2, 0, 3, bytes, kept.data() + 1);
+      std::vector<std::uint8_t> expected(kept.size(), 0xa5);
+      std::fill_n(expected.begin() + 1, bytes, std::uint8_t{0xff});  // a threshold of 0 drops nothing
+      EXPECT_EQ(kept, expected) << bytes;
     }
   });
 }
