@@ -35,6 +35,8 @@ template <class... Calls>
 struct Overloaded : Calls... {
   using Calls::operator()...;
 };
+template <class... Calls>
+Overloaded(Calls...) -> Overloaded<Calls...>;  // clang 14 does not find it by itself
 
 // The first path that two layers below `parent` share, or "".
 template <class T>

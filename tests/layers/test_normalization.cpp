@@ -55,11 +55,11 @@ using Types = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(Normalization, Types);
 
 // Short and long runs, with and without what is left of a vector or a chunk; sets that are cut up, many small
-// ones and a few large ones.
-const std::vector<Shape> kImages{{2, 3, 4, 5},    {5, 1, 1, 7},    {1, 4, 3, 3},   {3, 2, 1, 2},
-                                 {7, 5, 4, 4},    {2, 17, 5, 5},   {64, 3, 2, 2},  {3, 70, 1, 3},
-                                 {130, 2, 7, 9},  {4, 33, 16, 16}, {2, 2, 47, 61}, {1, 1, 200, 333},
-                                 {40, 2, 31, 33}, {9, 8, 60, 64},  {3, 2, 32, 64}, {2, 3, 64, 64}};
+// ones and a few large ones; images that are cut into pieces.
+const std::vector<Shape> kImages{
+    {2, 3, 4, 5},    {5, 1, 1, 7},   {1, 4, 3, 3},   {3, 2, 1, 2},    {7, 5, 4, 4},   {2, 17, 5, 5},
+    {64, 3, 2, 2},   {3, 70, 1, 3},  {130, 2, 7, 9}, {4, 33, 16, 16}, {2, 2, 47, 61}, {1, 1, 200, 333},
+    {40, 2, 31, 33}, {9, 8, 60, 64}, {3, 2, 32, 64}, {2, 3, 64, 64},  {3, 41, 31, 29}};
 
 TYPED_TEST(Normalization, SpatialBatchNormIsItsFormula) {
   using T = TypeParam;
