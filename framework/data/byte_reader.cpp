@@ -12,7 +12,7 @@
 namespace strata::detail {
 namespace {
 
-constexpr std::size_t kChunk = std::size_t{64} << 10;
+constexpr std::size_t kChunk = std::size_t{16} << 10;
 constexpr std::uint64_t kMostGzipExpands = 1032;  // 258 bytes from two bits
 constexpr int kGzipOnly = 16 + MAX_WBITS;
 
@@ -39,7 +39,7 @@ ByteReader::ByteReader(std::string path) : path_(std::move(path)) {
   auto stream = std::make_unique<z_stream>();  // inflateEnd is for one that was initialized
   if (inflateInit2(stream.get(), kGzipOnly) != Z_OK) throw std::bad_alloc();
   gzip_.reset(stream.release());
-  packed_.resize(kChunk);
+  packed_.resize(std::min<std::uint64_t>(kChunk, file_size_));
 }
 
 ByteReader::~ByteReader() = default;

@@ -24,7 +24,7 @@ void check(std::span<const std::uint8_t> file, const std::string& path,
   const std::vector<std::string> files{path};
   std::shared_ptr<const ImageDataset> data;
   try {
-    const fuzz::AllocationGuard guard(2 * file.size() + fuzz::kSlack);
+    const fuzz::AllocationGuard guard(file.size());
     data = read(files);
   } catch (const DataError&) {
   }

@@ -18,9 +18,10 @@ namespace {
 
 std::atomic<std::size_t> in_use{0};
 std::atomic<std::size_t> most_in_use{SIZE_MAX};
+std::atomic<std::size_t> most_at_once{SIZE_MAX};
 
 void count_allocation(const volatile void*, std::size_t size) {
-  require((in_use += size) <= most_in_use);
+  require(size <= most_at_once && (in_use += size) <= most_in_use);
 }
 
 void count_release(const volatile void* block) {
@@ -35,12 +36,14 @@ const bool hooks_are_installed = [] {
 
 }  // namespace
 
-AllocationGuard::AllocationGuard(std::size_t limit) {
+AllocationGuard::AllocationGuard(std::size_t content, std::size_t times, std::size_t fixed) {
   require(hooks_are_installed);
-  most_in_use = in_use + limit;
+  most_at_once = 2 * content + fixed;
+  most_in_use = in_use + times * content + 8 * fixed;
 }
 
 AllocationGuard::~AllocationGuard() {
+  most_at_once = SIZE_MAX;
   most_in_use = SIZE_MAX;
 }
 

@@ -8,18 +8,17 @@
 
 namespace strata::fuzz {
 
-/// While one lives, the program stops with a find if more than `limit` bytes are allocated at once beyond
-/// those that were when it began.
+/// While one lives, the program stops with a find if a reader takes too much memory for a file with `content`
+/// bytes (those that a packed one unpacks to): in one allocation more than twice that, in all that is in use
+/// at once more than `times` that. Messages and buffers of fixed size, which exceed a tiny file, come on top:
+/// `fixed` bytes in one allocation, eight times as many in all.
 class AllocationGuard {
  public:
-  explicit AllocationGuard(std::size_t limit);
+  explicit AllocationGuard(std::size_t content, std::size_t times = 2, std::size_t fixed = 8 << 10);
   ~AllocationGuard();
   AllocationGuard(const AllocationGuard&) = delete;
   AllocationGuard& operator=(const AllocationGuard&) = delete;
 };
-
-/// A reader may take twice the size of its file, and this for its messages and for buffers of fixed size.
-inline constexpr std::size_t kSlack = 256 << 10;
 
 /// The path of a file in memory that holds the bytes until the next call.
 const std::string& as_file(std::span<const std::uint8_t> bytes);
