@@ -7,10 +7,10 @@
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization.hpp"
 #include "strata/layers/normalization.hpp"
+#include "strata/layers/normalization_terms.hpp"
 
 namespace strata::normalization {
 
-constexpr Index kPiece = Index{1} << 15;      // elements of a piece: worth a thread, and small enough for L2
 constexpr Index kCachedSet = Index{1} << 17;  // elements of a set that is still taken as one piece
 constexpr Index kFewPieces = 8;               // and if there are so few of them, a smaller one is cut as well
 
