@@ -301,7 +301,7 @@ bool by_rows(const Problem<T>& p) {
 /// Sets the statistics too, unless they are frozen.
 template <class T>
 void normalize(const Problem<T>& problem, const Output<T>& output, Statistics& statistics) {
-  if (!output.pool && by_rows(problem)) return Rows<T>(problem).forward(output, statistics);
+  if (!output.pool && by_rows(problem)) return rows::forward(problem, output, statistics);
   Work<T>(problem).forward(output, statistics);
 }
 
@@ -345,7 +345,7 @@ void backward(const Sets& sets, const T* x, const Gradient<T>& gradient, const S
               Affine<T> affine, T* dgamma, T* dbeta, double eps, bool frozen) {
   const Problem<T> problem{sets, x, affine, eps, frozen};
   if (!gradient.unpool && by_rows(problem))
-    return Rows<T>(problem).backward(gradient, statistics, dgamma, dbeta);
+    return rows::backward(problem, gradient, statistics, dgamma, dbeta);
   Work<T>(problem).backward(gradient, statistics, dgamma, dbeta);
 }
 
