@@ -129,7 +129,7 @@ class Work {
       sets_.length = 1;
       sets_.runs *= columns_;
     } else if (!sets_.over_samples && !problem_.affine.gamma) {
-      sets_ = {sets_.samples, sets_.channels / sets_.runs, sets_.elements(), sets_.count, 1, 1, 1, false};
+      sets_ = {sets_.samples, sets_.channels / sets_.runs, sets_.elements(), sets_.count, 1, 1, false};
     }
   }
 
@@ -317,13 +317,13 @@ struct Extents {
 
 Sets per_channel(const Shape& x) {
   const Extents e(x);
-  return {e.samples, e.channels, e.length, e.channels, e.samples, 1, e.channels, true};
+  return {e.samples, e.channels, e.length, e.channels, e.samples, 1, true};
 }
 
 Sets per_group(const Shape& x, Index groups) {
   const Extents e(x);
   const Index runs = e.channels / groups;
-  return {e.samples, e.channels, e.length, e.samples * groups, runs, runs, 1, false};
+  return {e.samples, e.channels, e.length, e.samples * groups, runs, runs, false};
 }
 
 template <class T>

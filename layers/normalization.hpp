@@ -19,7 +19,6 @@ struct Sets {
   Index count;        ///< sets
   Index runs;         ///< of a set
   Index first_step;   ///< the first run of set s is s * first_step
-  Index run_step;     ///< from one run of a set to the next
   bool over_samples;  ///< a set spans all samples of one channel
 
   Index elements() const { return runs * length; }  ///< m, of a set

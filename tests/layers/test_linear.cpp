@@ -20,6 +20,7 @@ TYPED_TEST(LinearOf, EqualsTheFormula) {
                                        {64, 300, 200},
                                        {5, 1, 4},
                                        {200, 33, 1},
+                                       {300, 2, 500},
                                        {0, 4, 3}})
     for (const bool bias : {true, false}) {
       Linear<T> layer(static_cast<Index>(in), static_cast<Index>(out), {.bias = bias});
