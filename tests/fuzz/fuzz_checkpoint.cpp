@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static StateDict before = capture(state_of(run.net, StateScope::all));
   const auto epochs = run.solver.history().epochs.size();
   try {
-    const fuzz::AllocationGuard guard(size);
+    const fuzz::AllocationGuard guard(size, fuzz::kTimesOfJson);
     run.solver.load_checkpoint(path);
     before = capture(state_of(run.net, StateScope::all));
   } catch (const DataError&) {

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace strata;
   StateDict state;
   try {
-    const fuzz::AllocationGuard guard(size);
+    const fuzz::AllocationGuard guard(size, fuzz::kTimesOfJson);
     state = parse_safetensors(std::as_bytes(std::span(data, size)), "fuzz");
   } catch (const DataError&) {
     return 0;

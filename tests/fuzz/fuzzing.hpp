@@ -20,6 +20,10 @@ class AllocationGuard {
   AllocationGuard& operator=(const AllocationGuard&) = delete;
 };
 
+/// For AllocationGuard's `times`: what the JSON parser says about a token that is wrong holds the token some
+/// ten times at once.
+inline constexpr std::size_t kTimesOfJson = 16;
+
 /// The path of a file in memory that holds the bytes until the next call.
 const std::string& as_file(std::span<const std::uint8_t> bytes);
 
