@@ -20,8 +20,9 @@ class AllocationGuard {
   AllocationGuard& operator=(const AllocationGuard&) = delete;
 };
 
-/// For AllocationGuard's `times`: what the JSON parser says about a token that is wrong holds the token some
-/// ten times at once.
+/// For AllocationGuard's `times`: an entry of seven bytes ("a":"",) becomes a node of 96 bytes in a map, and
+/// the file and its header lie beside. What the parser says about a token that is wrong holds the token ten
+/// times.
 inline constexpr std::size_t kTimesOfJson = 16;
 
 /// The path of a file in memory that holds the bytes until the next call.
