@@ -23,7 +23,7 @@ void resume(st::Solver<float>& solver) {
   }
   for (const std::string& damage : report->damaged) fmt::print("note: set aside: {}\n", damage);
   for (const std::string& remark : report->remarks) fmt::print("note: {}\n", remark);
-  fmt::print("resumed after step {}: {}\n", solver.history().step_losses.size(), report->file.string());
+  fmt::print("resumed after step {}: {}\n", solver.history().step_losses.size(), report->file);
   std::fflush(stdout);
 }
 

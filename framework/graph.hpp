@@ -34,12 +34,12 @@ class Graph final : public Layer<T> {
   Graph& input(std::string name);
   Graph& add(std::string name, std::unique_ptr<Layer<T>> layer, std::string from);
   template <std::derived_from<Layer<T>> L>
-  Graph& add(std::string name, L layer, std::string from) {
+  [[gnu::cold]] Graph& add(std::string name, L layer, std::string from) {
     return add(std::move(name), std::make_unique<L>(std::move(layer)), std::move(from));
   }
   Graph& join(std::string name, std::unique_ptr<Join<T>> join, std::vector<std::string> from);
   template <std::derived_from<Join<T>> J>
-  Graph& join(std::string name, J node, std::vector<std::string> from) {
+  [[gnu::cold]] Graph& join(std::string name, J node, std::vector<std::string> from) {
     return join(std::move(name), std::make_unique<J>(std::move(node)), std::move(from));
   }
   /// The value of a node, or an input, is a result. Throws GraphError if it is one already.

@@ -19,6 +19,19 @@ void check_finite(const Layer<T>& layer, const Tensor<T>& values, const char* wh
 
 }  // namespace
 
+template <class T>
+Layer<T>::~Layer() = default;
+template <class T>
+Layer<T>::Layer() = default;
+template <class T>
+Layer<T>::Layer(const Layer&) = default;
+template <class T>
+Layer<T>::Layer(Layer&&) noexcept = default;
+template <class T>
+Layer<T>& Layer<T>::operator=(const Layer&) = default;
+template <class T>
+Layer<T>& Layer<T>::operator=(Layer&&) noexcept = default;
+
 FiniteChecks::FiniteChecks() {
   ++finite_checks;
 }

@@ -1,8 +1,8 @@
 // What a layer owns: parameters that training changes, and buffers that only the layer itself changes.
 #pragma once
 
+#include <cstdint>
 #include <string>
-#include <utility>
 #include <variant>
 
 #include "strata/framework/tensor.hpp"
@@ -19,12 +19,13 @@ struct Parameter {
   bool trainable = true;  ///< optimizers leave a frozen parameter alone
   bool decay = true;      ///< weight decay applies; false for biases and for the parameters of norms
 
-  Parameter() = default;
-  Parameter(std::string name_, Tensor<T> value_, bool decay_ = true)
-      : name(std::move(name_)),
-        value(std::move(value_)),
-        gradient(full<T>(value.shape(), T{0})),
-        decay(decay_) {}
+  Parameter();
+  Parameter(std::string name, Tensor<T> value, bool decay = true);
+  Parameter(const Parameter&);
+  Parameter(Parameter&&) noexcept;
+  Parameter& operator=(const Parameter&);
+  Parameter& operator=(Parameter&&) noexcept;
+  ~Parameter();
 };
 
 /// A named view of a part of a layer's state that is not learned: running averages (tensors) and counters.
@@ -35,5 +36,8 @@ struct Buffer {
   std::variant<Tensor<T>*, std::int64_t*> value;
   bool in_weights = true;  ///< false: only needed to resume a run, such as dropout's position
 };
+
+extern template struct Parameter<float>;
+extern template struct Parameter<double>;
 
 }  // namespace strata

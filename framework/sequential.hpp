@@ -28,12 +28,13 @@ class Sequential final : public Layer<T> {
   Sequential& add(std::unique_ptr<Layer<T>> layer) {
     return add(std::to_string(layers_.size()), std::move(layer));
   }
+  // Cold, as a network is built once: the compiler spends less time on it.
   template <std::derived_from<Layer<T>> L>
-  Sequential& add(std::string name, L layer) {
+  [[gnu::cold]] Sequential& add(std::string name, L layer) {
     return add(std::move(name), std::make_unique<L>(std::move(layer)));
   }
   template <std::derived_from<Layer<T>> L>
-  Sequential& add(L layer) {
+  [[gnu::cold]] Sequential& add(L layer) {
     return add(std::to_string(layers_.size()), std::move(layer));
   }
 

@@ -95,14 +95,14 @@ class Solver {
   /// What it does not hold is yours to give again: the network, data, schedule, augmentation, modes and
   /// frozen parameters. Kept in it for the record: instruction set, fusion, BLAS, compiler and Strata's
   /// version, without which the last bits may differ.
-  void save_checkpoint(const std::filesystem::path& path);
+  void save_checkpoint(const std::string& path);
 
   /// Takes the place of the Solver that wrote it; train() goes on from there. `epochs` and `patience` may be
   /// others. Throws DataError if the file is damaged, does not fit the network, or is of a run with another
   /// optimizer, learning rate, batch size, seed, monitor, keep_best, number of samples or run_options; then
   /// nothing has changed. Returns a sentence for each of instruction set, fusion, BLAS, compiler and Strata's
   /// version that differs: then the last bits may differ from those of an uninterrupted run.
-  std::vector<std::string> load_checkpoint(const std::filesystem::path& path);
+  std::vector<std::string> load_checkpoint(const std::string& path);
 
   /// Loads the newest checkpoint in the folder of the option `checkpoints`; nothing if there is none. One
   /// that is damaged is set aside for the next older. Throws as load_checkpoint does, DataError if all are
@@ -132,7 +132,7 @@ class Solver {
   void list_state();
   std::vector<std::pair<std::string, std::string>> identity() const;
   std::vector<StateEntry> checkpoint_entries(detail::Snapshot<T>* best);
-  std::vector<std::string> take_up(StateDict state, const std::filesystem::path& path);
+  std::vector<std::string> take_up(StateDict state, const std::string& path);
   void prepare_checkpoints();
   bool checkpoint_is_due() const;
   void write_checkpoint();

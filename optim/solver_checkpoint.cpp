@@ -13,6 +13,7 @@
 #include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
 #include "strata/framework/version.hpp"
+#include "strata/optim/checkpoint_folder.hpp"
 #include "strata/optim/solver.hpp"
 
 namespace strata {
@@ -71,9 +72,9 @@ std::vector<std::pair<std::string, std::string>> environment() {
 }
 
 // Throws DataError if it is damaged.
-StateDict read_checkpoint(const std::filesystem::path& path) {
+StateDict read_checkpoint(const std::string& path) {
   StateDict state = read_safetensors(path);
-  const std::string file = detail::in_quotes(path.string());
+  const std::string file = detail::in_quotes(path);
   if (!detail::verify_checksum(state, file))
     throw DataError(file + ": is not a checkpoint: it has no checksum");
   return state;
@@ -109,7 +110,7 @@ std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>* best)
 }
 
 template <class T>
-void Solver<T>::save_checkpoint(const std::filesystem::path& path) {
+void Solver<T>::save_checkpoint(const std::string& path) {
   list_state();
   optimizer_->prepare(parameters_);
   StateDict state = capture(checkpoint_entries(best_.empty() ? nullptr : &best_));
@@ -135,13 +136,13 @@ void Solver<T>::save_checkpoint(const std::filesystem::path& path) {
 }
 
 template <class T>
-std::vector<std::string> Solver<T>::load_checkpoint(const std::filesystem::path& path) {
+std::vector<std::string> Solver<T>::load_checkpoint(const std::string& path) {
   return take_up(read_checkpoint(path), path);
 }
 
 template <class T>
-std::vector<std::string> Solver<T>::take_up(StateDict state, const std::filesystem::path& path) {
-  const std::string file = detail::in_quotes(path.string());
+std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& path) {
+  const std::string file = detail::in_quotes(path);
   const detail::Notes notes(state.metadata, file);
   if (notes.text("format") != "strata checkpoint 1") notes.fail("is not a checkpoint");
   for (const auto& [name, value] : identity()) notes.expect(name, value);
@@ -258,16 +259,16 @@ void Solver<T>::write_best_weights() {
     save_weights(net_, detail::CheckpointFolder(*options_.checkpoints).best_weights());
 }
 
-#define STRATA_INSTANTIATE(T)                                                                    \
-  template std::vector<std::pair<std::string, std::string>> Solver<T>::identity() const;         \
-  template std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>*);          \
-  template void Solver<T>::save_checkpoint(const std::filesystem::path&);                        \
-  template std::vector<std::string> Solver<T>::load_checkpoint(const std::filesystem::path&);    \
-  template std::vector<std::string> Solver<T>::take_up(StateDict, const std::filesystem::path&); \
-  template std::optional<ResumeReport> Solver<T>::resume();                                      \
-  template void Solver<T>::prepare_checkpoints();                                                \
-  template bool Solver<T>::checkpoint_is_due() const;                                            \
-  template void Solver<T>::write_checkpoint();                                                   \
+#define STRATA_INSTANTIATE(T)                                                            \
+  template std::vector<std::pair<std::string, std::string>> Solver<T>::identity() const; \
+  template std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>*);  \
+  template void Solver<T>::save_checkpoint(const std::string&);                          \
+  template std::vector<std::string> Solver<T>::load_checkpoint(const std::string&);      \
+  template std::vector<std::string> Solver<T>::take_up(StateDict, const std::string&);   \
+  template std::optional<ResumeReport> Solver<T>::resume();                              \
+  template void Solver<T>::prepare_checkpoints();                                        \
+  template bool Solver<T>::checkpoint_is_due() const;                                    \
+  template void Solver<T>::write_checkpoint();                                           \
   template void Solver<T>::write_best_weights();
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <ctime>
 #include <fcntl.h>
+#include <filesystem>
 #include <signal.h>
 #include <string>
 #include <sys/stat.h>
@@ -55,22 +56,23 @@ auto retry(const Call& call) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& target) : target_(target) {
+AtomicFile::AtomicFile(const std::string& target) : target_(target) {
   std::error_code ignored;
   if (std::filesystem::is_symlink(target_, ignored)) {
-    auto real = std::filesystem::weakly_canonical(target_, ignored);
-    if (!ignored) target_ = std::move(real);
+    const auto real = std::filesystem::weakly_canonical(target_, ignored);
+    if (!ignored) target_ = real.string();
   }
   struct stat status {};
   if (stat(target_.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
-    throw DataError(in_quotes(target_.string()) + ": is not a regular file");
+    throw DataError(in_quotes(target_) + ": is not a regular file");
 
+  const std::filesystem::path path = target_;
   static std::atomic<unsigned> counter{0};
   do {
     std::string name = ".";
-    name.append(target_.filename().string()).append(".").append(std::to_string(getpid()));
+    name.append(path.filename().string()).append(".").append(std::to_string(getpid()));
     name.append("-").append(std::to_string(counter++)).append(".tmp");
-    temporary_ = target_.parent_path() / name;
+    temporary_ = (path.parent_path() / name).string();
     descriptor_ =
         retry([&] { return open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
   } while (descriptor_ == -1 && errno == EEXIST);
@@ -101,7 +103,8 @@ void AtomicFile::commit() {
   if (rename(temporary_.c_str(), target_.c_str()) == -1) fail("cannot rename", errno);
   temporary_.clear();
 
-  const std::filesystem::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
+  const std::filesystem::path path = target_;
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   const int descriptor = retry([&] { return open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor == -1) fail("cannot open its folder", errno);
   const int synced = retry([&] { return fsync(descriptor); });
@@ -112,8 +115,7 @@ void AtomicFile::commit() {
 }
 
 void AtomicFile::fail(const char* action, int error) const {
-  throw DataError(in_quotes(target_.string()) + ": " + action + ": " +
-                  std::generic_category().message(error));
+  throw DataError(in_quotes(target_) + ": " + action + ": " + std::generic_category().message(error));
 }
 
 }  // namespace strata

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstddef>
-#include <filesystem>
 #include <span>
+#include <string>
 
 namespace strata {
 
@@ -14,7 +14,7 @@ namespace strata {
 class AtomicFile {
  public:
   /// Throws DataError if the temporary file cannot be made.
-  explicit AtomicFile(const std::filesystem::path& target);
+  explicit AtomicFile(const std::string& target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -28,8 +28,8 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(const char* action, int error) const;
 
-  std::filesystem::path target_;
-  std::filesystem::path temporary_;
+  std::string target_;
+  std::string temporary_;
   int descriptor_ = -1;
 };
 

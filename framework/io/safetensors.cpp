@@ -19,7 +19,7 @@ using LengthBytes = std::array<std::byte, 8>;
 
 class InputFile {
  public:
-  explicit InputFile(const std::filesystem::path& path) : name_(detail::in_quotes(path.string())) {
+  explicit InputFile(const std::string& path) : name_(detail::in_quotes(path)) {
     // Opening must not wait for the other end of a pipe.
     descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor_ == -1) fail("cannot open");
@@ -91,7 +91,7 @@ StateDict parse(std::size_t size, const std::string& name, const Read& read) {
 
 }  // namespace
 
-StateDict read_safetensors(const std::filesystem::path& path) {
+StateDict read_safetensors(const std::string& path) {
   const InputFile file(path);
   return parse(file.size(), file.name(),
                [&](std::size_t offset, std::span<std::byte> to) { file.read(offset, to); });
@@ -103,7 +103,7 @@ StateDict parse_safetensors(std::span<const std::byte> file, const std::string& 
   });
 }
 
-void write_safetensors(const StateDict& state, const std::filesystem::path& path) {
+void write_safetensors(const StateDict& state, const std::string& path) {
   AtomicFile file(path);
   serialize_safetensors(state, [&](std::span<const std::byte> part) { file.write(part); });
   file.commit();

@@ -1,8 +1,10 @@
 // Safetensors: the file format of weights and checkpoints (https://github.com/huggingface/safetensors).
 #pragma once
 
-#include <filesystem>
 #include <functional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "strata/framework/io/state_dict.hpp"
 
@@ -14,7 +16,7 @@ namespace strata {
 /// without hole or overlap. Tensors have at most 64 dimensions. Throws DataError that names the file, the
 /// tensor, what was expected and what was found. Data is read only when all that has been checked; the
 /// header's contents take a few times its own size, the data exactly its own.
-StateDict read_safetensors(const std::filesystem::path& path);
+StateDict read_safetensors(const std::string& path);
 
 /// The same of a file in memory; messages call it `name`.
 StateDict parse_safetensors(std::span<const std::byte> file, const std::string& name);
@@ -23,7 +25,7 @@ StateDict parse_safetensors(std::span<const std::byte> file, const std::string& 
 /// type, then name, as the reference implementation has them; the header is padded with spaces to 8 bytes.
 /// Throws DataError, and ArgumentError if a name is not UTF-8 or is reserved, or a tensor's bytes do not fit
 /// its shape.
-void write_safetensors(const StateDict& state, const std::filesystem::path& path);
+void write_safetensors(const StateDict& state, const std::string& path);
 
 /// The bytes of that file.
 std::vector<std::byte> serialize_safetensors(const StateDict& state);

@@ -18,7 +18,7 @@ std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope) {
 }
 
 template <class T>
-void save_weights(Layer<T>& net, const std::filesystem::path& path) {
+void save_weights(Layer<T>& net, const std::string& path) {
   StateDict state = capture(state_of(net));
   state.metadata["format"] = "pt";  // the note by which Python's tools know PyTorch's names and layouts
   detail::add_checksum(state);
@@ -26,18 +26,18 @@ void save_weights(Layer<T>& net, const std::filesystem::path& path) {
 }
 
 template <class T>
-LoadReport load_weights(Layer<T>& net, const std::filesystem::path& path, LoadOptions options) {
+LoadReport load_weights(Layer<T>& net, const std::string& path, LoadOptions options) {
   StateDict state = read_safetensors(path);
-  const std::string file = detail::in_quotes(path.string());
+  const std::string file = detail::in_quotes(path);
   detail::verify_checksum(state, file);  // files from elsewhere have none
   return restore(state_of(net), state, file, options);
 }
 
 template std::vector<StateEntry> state_of(Layer<float>&, StateScope);
 template std::vector<StateEntry> state_of(Layer<double>&, StateScope);
-template void save_weights(Layer<float>&, const std::filesystem::path&);
-template void save_weights(Layer<double>&, const std::filesystem::path&);
-template LoadReport load_weights(Layer<float>&, const std::filesystem::path&, LoadOptions);
-template LoadReport load_weights(Layer<double>&, const std::filesystem::path&, LoadOptions);
+template void save_weights(Layer<float>&, const std::string&);
+template void save_weights(Layer<double>&, const std::string&);
+template LoadReport load_weights(Layer<float>&, const std::string&, LoadOptions);
+template LoadReport load_weights(Layer<double>&, const std::string&, LoadOptions);
 
 }  // namespace strata

@@ -1,7 +1,7 @@
 // Weights to and from a safetensors file, under PyTorch's names.
 #pragma once
 
-#include <filesystem>
+#include <string>
 
 #include "strata/framework/io/state_dict.hpp"
 #include "strata/framework/layer.hpp"
@@ -20,20 +20,20 @@ std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope = StateScope::w
 /// Writes the weights, F32 or F64 as T is, num_batches_tracked as I64, and their checksum. Atomic; the same
 /// weights give the same bytes. Throws DataError.
 template <class T>
-void save_weights(Layer<T>& net, const std::filesystem::path& path);
+void save_weights(Layer<T>& net, const std::string& path);
 
 /// Reads weights into the network. Types must be those of the network: nothing is converted. Missing,
 /// unexpected and mis-shaped tensors and those of another type are named in one DataError, unless
 /// `{.strict = false}`: then what fits is loaded and the report tells the rest. A file that has a checksum
 /// must have the right one. After an error the network is as it was.
 template <class T>
-LoadReport load_weights(Layer<T>& net, const std::filesystem::path& path, LoadOptions options = {});
+LoadReport load_weights(Layer<T>& net, const std::string& path, LoadOptions options = {});
 
 extern template std::vector<StateEntry> state_of(Layer<float>&, StateScope);
 extern template std::vector<StateEntry> state_of(Layer<double>&, StateScope);
-extern template void save_weights(Layer<float>&, const std::filesystem::path&);
-extern template void save_weights(Layer<double>&, const std::filesystem::path&);
-extern template LoadReport load_weights(Layer<float>&, const std::filesystem::path&, LoadOptions);
-extern template LoadReport load_weights(Layer<double>&, const std::filesystem::path&, LoadOptions);
+extern template void save_weights(Layer<float>&, const std::string&);
+extern template void save_weights(Layer<double>&, const std::string&);
+extern template LoadReport load_weights(Layer<float>&, const std::string&, LoadOptions);
+extern template LoadReport load_weights(Layer<double>&, const std::string&, LoadOptions);
 
 }  // namespace strata

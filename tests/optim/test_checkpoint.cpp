@@ -7,6 +7,7 @@
 #include "strata/framework/version.hpp"
 #include "strata/optim/adagrad.hpp"
 #include "strata/optim/adam.hpp"
+#include "strata/optim/checkpoint_folder.hpp"
 #include "strata/optim/rms_prop.hpp"
 #include "strata/optim/sgd.hpp"
 #include "tests/framework/temporary_folder.hpp"

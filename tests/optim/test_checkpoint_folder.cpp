@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "strata/framework/error.hpp"
-#include "strata/optim/checkpoint.hpp"
+#include "strata/optim/checkpoint_folder.hpp"
 #include "tests/framework/temporary_folder.hpp"
 
 namespace strata {

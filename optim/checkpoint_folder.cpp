@@ -1,4 +1,4 @@
-#include "strata/optim/checkpoint.hpp"
+#include "strata/optim/checkpoint_folder.hpp"
 
 #include <array>
 #include <charconv>
@@ -42,7 +42,7 @@ std::optional<Number> number_from(const std::string& text) {
 std::filesystem::path CheckpointFolder::path_of(Index step) const {
   std::string number = std::to_string(step);
   if (number.size() < kDigits) number.insert(0, kDigits - number.size(), '0');
-  return options_.folder / std::string(kPrefix).append(number).append(kSuffix);
+  return std::filesystem::path(options_.folder) / std::string(kPrefix).append(number).append(kSuffix);
 }
 
 std::map<Index, std::filesystem::path> CheckpointFolder::all() const {
@@ -52,7 +52,7 @@ std::map<Index, std::filesystem::path> CheckpointFolder::all() const {
        !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
     if (const auto step = step_of(entry->path().filename().string())) found.emplace(*step, entry->path());
   if (error && error != std::errc::no_such_file_or_directory)
-    throw DataError(in_quotes(options_.folder.string()) + ": cannot read the folder: " + error.message());
+    throw DataError(in_quotes(options_.folder) + ": cannot read the folder: " + error.message());
   return found;
 }
 
@@ -71,8 +71,7 @@ std::vector<std::filesystem::path> CheckpointFolder::newest_first() const {
 void CheckpointFolder::prepare() const {
   std::error_code error;
   std::filesystem::create_directories(options_.folder, error);
-  if (error)
-    throw DataError(in_quotes(options_.folder.string()) + ": cannot create the folder: " + error.message());
+  if (error) throw DataError(in_quotes(options_.folder) + ": cannot create the folder: " + error.message());
   for (auto entry = std::filesystem::directory_iterator(options_.folder, error);
        !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
     const std::string name = entry->path().filename().string();
