@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "strata/framework/inference_parts.hpp"
+
 namespace strata {
 namespace {
 
@@ -425,6 +427,13 @@ std::uint64_t Graph<T>::multiply_adds(const Shape& input) const {
 }
 
 template <class T>
+bool Graph<T>::is_per_sample() const {
+  return std::all_of(nodes_.begin(), nodes_.end(), [](const Node& node) {
+    return (!node.layer || node.layer->is_per_sample()) && (!node.join || node.join->is_per_sample());
+  });
+}
+
+template <class T>
 std::vector<typename Layer<T>::Child> Graph<T>::children() {
   std::vector<typename Layer<T>::Child> all;
   for (const Node& node : nodes_)
@@ -449,7 +458,8 @@ void Graph<T>::do_backward_parameters(Tensor<T> dy) {
 
 template <class T>
 Tensor<T> Graph<T>::do_infer(Tensor<T> x) const {
-  return std::move(infer(one(std::move(x)))[0]);
+  return detail::infer_in_parts<T>(
+      *this, std::move(x), [this](Tensor<T> part) { return std::move(infer(one(std::move(part)))[0]); });
 }
 
 template class Graph<float>;

@@ -71,6 +71,7 @@ class Graph final : public Layer<T> {
   Shape output_shape(const Shape& input) const override;
   std::uint64_t multiply_adds(const Shape& input) const override;
   std::vector<typename Layer<T>::Step> steps(const Shape& input) const override;
+  bool is_per_sample() const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Graph>(*this); }
   std::string type() const override { return "Graph"; }
   std::vector<typename Layer<T>::Child> children() override;

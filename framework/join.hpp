@@ -24,6 +24,8 @@ class Join {
 
   /// Throws ShapeError if the inputs do not fit together.
   virtual Shape output_shape(const std::vector<Shape>& inputs) const = 0;
+  /// Whether each sample of the output depends on the same sample of the inputs alone, as Layer's.
+  virtual bool is_per_sample() const { return false; }
   virtual std::unique_ptr<Join> clone() const = 0;
   /// The name of the class: "Add".
   virtual std::string type() const = 0;

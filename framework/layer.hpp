@@ -22,8 +22,8 @@ namespace strata {
 /// and buffers.
 ///
 /// To write a layer, override type, clone, do_forward, do_backward and do_infer; output_shape if it changes
-/// the shape; own_parameters, own_buffers and reset_parameters if it has any. examples/custom_layer.cpp is
-/// one.
+/// the shape; is_per_sample if no sample needs another in infer; own_parameters, own_buffers and
+/// reset_parameters if it has any. examples/custom_layer.cpp is one.
 template <class T>
 class Layer {
  public:
@@ -52,6 +52,10 @@ class Layer {
 
   /// How an input of this shape is computed, where there is a choice ("winograd 4x4"); else empty.
   virtual std::string algorithm(const Shape& /*input*/) const { return ""; }
+
+  /// Whether infer computes each sample, an index of the first axis, from that sample alone. Containers of
+  /// such layers work through a large batch in parts.
+  virtual bool is_per_sample() const { return false; }
 
   virtual std::unique_ptr<Layer> clone() const = 0;
 

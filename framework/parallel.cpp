@@ -123,7 +123,11 @@ void run_pieces(Index pieces, void (*body)(const void*, Index), const void* cont
       HandOver& to;
       ~Give() { to.give(); }
     } const when_done{end};
-    for (Index piece = range.begin(); piece < range.end(); ++piece) body(context, piece);
+    // Isolated: where a body has a loop of its own, its thread waits for that loop's pieces, and takes up
+    // none of this one's meanwhile.
+    tbb::this_task_arena::isolate([&] {
+      for (Index piece = range.begin(); piece < range.end(); ++piece) body(context, piece);
+    });
   };
   struct Take {
     HandOver& from;

@@ -1,5 +1,9 @@
 #include "strata/framework/sequential.hpp"
 
+#include <algorithm>
+
+#include "strata/framework/inference_parts.hpp"
+
 namespace strata {
 
 template <class T>
@@ -62,6 +66,18 @@ std::vector<typename Layer<T>::Step> Sequential<T>::steps(const Shape& input) co
     shape = std::move(output);
   }
   return all;
+}
+
+template <class T>
+bool Sequential<T>::is_per_sample() const {
+  return std::all_of(layers_.begin(), layers_.end(),
+                     [](const Entry& entry) { return entry.layer->is_per_sample(); });
+}
+
+template <class T>
+Tensor<T> Sequential<T>::do_infer(Tensor<T> x) const {
+  return detail::infer_in_parts<T>(*this, std::move(x),
+                                   [this](Tensor<T> part) { return chain_.infer(std::move(part)); });
 }
 
 template <class T>

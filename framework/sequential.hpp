@@ -44,6 +44,7 @@ class Sequential final : public Layer<T> {
   Shape output_shape(const Shape& input) const override;
   std::uint64_t multiply_adds(const Shape& input) const override;
   std::vector<typename Layer<T>::Step> steps(const Shape& input) const override;
+  bool is_per_sample() const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Sequential>(*this); }
   std::string type() const override { return "Sequential"; }
   std::vector<typename Layer<T>::Child> children() override;
@@ -52,7 +53,7 @@ class Sequential final : public Layer<T> {
   Tensor<T> do_forward(Tensor<T> x) override { return chain_.forward(std::move(x)); }
   Tensor<T> do_backward(Tensor<T> dy) override { return chain_.backward(std::move(dy)); }
   void do_backward_parameters(Tensor<T> dy) override { chain_.backward_parameters(std::move(dy)); }
-  Tensor<T> do_infer(Tensor<T> x) const override { return chain_.infer(std::move(x)); }
+  Tensor<T> do_infer(Tensor<T> x) const override;
 
  private:
   struct Entry {

@@ -10,6 +10,7 @@ template <class T>
 class Add final : public Join<T> {
  public:
   Shape output_shape(const std::vector<Shape>& inputs) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Join<T>> clone() const override { return std::make_unique<Add>(*this); }
   std::string type() const override { return "Add"; }
 

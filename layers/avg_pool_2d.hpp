@@ -22,6 +22,7 @@ class AvgPool2D final : public Layer<T> {
   explicit AvgPool2D(Size2D window, AvgPool2DOptions options = {});
 
   Shape output_shape(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<AvgPool2D>(*this); }
   std::string type() const override { return "AvgPool2D"; }
   std::string options() const override;

@@ -38,6 +38,7 @@ class BatchNorm : public NormalizationLayer<T> {
   std::int64_t& num_batches_tracked() { return this->running().num_batches; }
 
   std::string options() const override;
+  bool is_per_sample() const override { return this->tracks(); }
 
  protected:
   BatchNorm(const char* type, Index channels, const BatchNormOptions& options);

@@ -50,6 +50,7 @@ class Conv2D final : public Layer<T> {
   /// Throws ShapeError for an empty batch or image, other channels, or a kernel larger than the padded image.
   Shape output_shape(const Shape& input) const override;
   std::uint64_t multiply_adds(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Conv2D>(*this); }
   std::string type() const override { return "Conv2D"; }
   std::string options() const override;

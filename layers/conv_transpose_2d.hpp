@@ -49,6 +49,7 @@ class ConvTranspose2D final : public Layer<T> {
   /// leaves no output.
   Shape output_shape(const Shape& input) const override;
   std::uint64_t multiply_adds(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<ConvTranspose2D>(*this); }
   std::string type() const override { return "ConvTranspose2D"; }
   std::string options() const override;

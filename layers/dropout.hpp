@@ -15,6 +15,7 @@ class Dropout : public Layer<T> {
   /// Throws ArgumentError unless 0 <= p < 1.
   explicit Dropout(double p = 0.5) : Dropout(p, "Dropout") {}
 
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Dropout>(*this); }
   std::string type() const override { return "Dropout"; }
   std::string options() const override;

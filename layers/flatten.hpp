@@ -10,6 +10,7 @@ template <class T>
 class Flatten final : public Layer<T> {
  public:
   Shape output_shape(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Flatten>(*this); }
   std::string type() const override { return "Flatten"; }
 

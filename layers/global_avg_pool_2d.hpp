@@ -10,6 +10,7 @@ template <class T>
 class GlobalAvgPool2D final : public Layer<T> {
  public:
   Shape output_shape(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<GlobalAvgPool2D>(*this); }
   std::string type() const override { return "GlobalAvgPool2D"; }
 

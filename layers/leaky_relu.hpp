@@ -13,6 +13,7 @@ class LeakyReLU : public Layer<T> {
   /// Throws ArgumentError unless the slope is finite.
   explicit LeakyReLU(double negative_slope = 0.01);
 
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<LeakyReLU>(*this); }
   std::string type() const override { return "LeakyReLU"; }
   std::string options() const override;

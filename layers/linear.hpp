@@ -26,6 +26,7 @@ class Linear final : public Layer<T> {
 
   Shape output_shape(const Shape& input) const override;
   std::uint64_t multiply_adds(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Linear>(*this); }
   std::string type() const override { return "Linear"; }
   std::string options() const override;

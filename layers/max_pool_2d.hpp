@@ -21,6 +21,7 @@ class MaxPool2D final : public Layer<T> {
   explicit MaxPool2D(Size2D window, MaxPool2DOptions options = {});
 
   Shape output_shape(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<MaxPool2D>(*this); }
   std::string type() const override { return "MaxPool2D"; }
   std::string options() const override { return pooling_.options(); }

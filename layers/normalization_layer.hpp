@@ -30,6 +30,7 @@ class NormalizationLayer : public Layer<T> {
   /// Every tensor that frozen_map depends on.
   std::vector<const Tensor<T>*> frozen_state() const;
 
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer<T>* const> chain) override;
   std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer<T>* const> chain) override;
 

@@ -9,6 +9,7 @@ namespace strata {
 template <class T>
 class Sigmoid final : public Layer<T> {
  public:
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Sigmoid>(*this); }
   std::string type() const override { return "Sigmoid"; }
 

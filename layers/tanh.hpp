@@ -9,6 +9,7 @@ namespace strata {
 template <class T>
 class Tanh final : public Layer<T> {
  public:
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Tanh>(*this); }
   std::string type() const override { return "Tanh"; }
 

@@ -15,6 +15,7 @@ class Upsample2D final : public Layer<T> {
   explicit Upsample2D(Size2D scale);
 
   Shape output_shape(const Shape& input) const override;
+  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Upsample2D>(*this); }
   std::string type() const override { return "Upsample2D"; }
   std::string options() const override { return "scale " + to_string(scale_); }

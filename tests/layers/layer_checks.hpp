@@ -71,6 +71,17 @@ void for_each_instruction_set(const Body& body) {
   set_instruction_set(before);
 }
 
+/// Samples [begin, end).
+template <class T>
+Tensor<T> samples(const Tensor<T>& x, Index begin, Index end) {
+  Shape shape = x.shape();
+  const std::size_t size = x.size() / shape[0];
+  shape[0] = static_cast<std::size_t>(end - begin);
+  auto part = empty<T>(shape);
+  std::copy_n(x.data() + static_cast<std::size_t>(begin) * size, part.size(), part.data());
+  return part;
+}
+
 /// Different values at a distance of at least 0.01 from each other and from 0, in random order: far from ties
 /// and from kinks.
 template <class T>
@@ -115,6 +126,11 @@ void expect_contract(const Layer<T>& prototype, const Tensor<T>& x) {
   const Tensor<T> evaluated = layer->forward(x);
   EXPECT_TRUE(same_bits(layer->infer(x), evaluated));
   EXPECT_EQ(layer->backward(dy).shape(), x.shape());
+  if (layer->is_per_sample()) {
+    const auto last = static_cast<Index>(x.shape()[0]);
+    EXPECT_TRUE(near(layer->infer(samples(x, last - 1, last)), samples(evaluated, last - 1, last),
+                     std::is_same_v<T, float> ? 1e-5 : 1e-12));
+  }
 
   // Threads.
   const int threads_before = num_threads();
