@@ -121,7 +121,7 @@ class Layer {
   void initialize(std::uint64_t seed);
 
  protected:
-  // Defined in the library, as Parameter's: programs that build networks compile in two thirds of the time.
+  // Defined in the library, as Parameter's, so that programs that build networks compile sooner.
   Layer();
   Layer(const Layer&);
   Layer(Layer&&) noexcept;
