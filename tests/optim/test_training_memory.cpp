@@ -19,14 +19,20 @@ namespace {
 constexpr std::int64_t kUnlimited = -1;
 std::atomic<std::int64_t> allocations_left{kUnlimited};
 
+// Counts down to 0 and leaves kUnlimited alone, whatever other threads do meanwhile: a loader's worker may
+// still ask for memory when the test has lifted the limit.
+bool take_allocation() {
+  std::int64_t left = allocations_left;
+  while (left != kUnlimited)
+    if (left == 0 || allocations_left.compare_exchange_weak(left, left - 1)) return left != 0;
+  return true;
+}
+
 }  // namespace
 
 // Every tensor's memory comes from here.
 void* operator new(std::size_t size, std::align_val_t alignment) {
-  if (allocations_left != kUnlimited && (allocations_left == 0 || allocations_left.fetch_sub(1) <= 0)) {
-    allocations_left = 0;
-    throw std::bad_alloc();
-  }
+  if (!take_allocation()) throw std::bad_alloc();
   const auto align = static_cast<std::size_t>(alignment);
   if (void* block = std::aligned_alloc(align, (size + align - 1) / align * align)) return block;
   throw std::bad_alloc();
