@@ -1,6 +1,8 @@
 #include "strata/framework/join.hpp"
 
+#include "strata/framework/accumulate.hpp"
 #include "strata/framework/error.hpp"
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 
 namespace strata {
@@ -35,9 +37,9 @@ template <class T>
 void add_to(Tensor<T>& a, const Tensor<T>& b) {
   T* to = a.data();
   const T* from = b.data();
-  parallel_ranges(static_cast<Index>(a.size()), Index{1} << 16, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) to[i] += from[i];
-  });
+  const auto& kernel = kernels::table<kernels::Accumulate<T>>();
+  parallel_ranges(static_cast<Index>(a.size()), Index{1} << 16,
+                  [&](Index begin, Index end) { kernel.add(to + begin, from + begin, end - begin); });
 }
 
 template class Join<float>;

@@ -1,15 +1,17 @@
 #include "strata/layers/kernels/convolution.hpp"
 
 #include <algorithm>
-#include <array>
 #include <type_traits>
+#include <vector>
 
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
 #include "strata/layers/kernels/grouped_convolution.hpp"
+#include "strata/layers/kernels/normalization.hpp"
 #include "strata/layers/kernels/pointwise_convolution.hpp"
 #include "strata/layers/kernels/rectifier.hpp"
+#include "strata/layers/kernels/row_blocks.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
 namespace strata::kernels {
@@ -124,25 +126,26 @@ void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const 
   gemm_convolve_backward_weights(shape, x, dy, dweight);
 }
 
-// Each row in 16 interleaved sums, so that the compiler can use vectors; the rows' sums in double.
+// By the pass of normalization that takes sums, whose sums of squares are not wanted here.
 template <class T>
 void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums) {
-  const Index grain = std::max<Index>(1, (Index{1} << 17) / (batch * size));
-  parallel_ranges(channels, grain, [&](Index begin, Index end) {
-    for (Index c = begin; c < end; ++c) {
-      double sum = 0;
-      for (Index n = 0; n < batch; ++n) {
-        const T* row = dy + (n * channels + c) * size;
-        std::array<T, 16> lanes{};
-        Index i = 0;
-        for (; i + 16 <= size; i += 16)
-          for (std::size_t lane = 0; lane < 16; ++lane) lanes[lane] += row[i + static_cast<Index>(lane)];
-        for (const T lane : lanes) sum += static_cast<double>(lane);
-        for (; i < size; ++i) sum += static_cast<double>(row[i]);
-      }
-      sums[c] = static_cast<T>(sum);
-    }
+  constexpr Index kPiece = Index{1} << 15;
+  const auto& kernel = table<Normalization<T>>();
+  const RowBlocks blocks(batch, channels, kPiece / size);
+  const std::vector<T> zeros(static_cast<std::size_t>(channels));
+  Scratch<double> parts(blocks.count() * channels), squares(blocks.count() * channels);
+  std::fill_n(parts.data(), blocks.count() * channels, 0.0);
+  parallel_for(blocks.count(), [&](Index i) {
+    const RowBlock block = blocks[i];
+    const Index first = i * channels + block.first_row;
+    kernel.sums(dy + (block.image * channels + block.first_row) * size, {block.images, block.rows, size},
+                zeros.data(), parts.data() + first, squares.data() + first);
   });
+  for (Index c = 0; c < channels; ++c) {
+    double sum = 0;
+    for (Index i = 0; i < blocks.count(); ++i) sum += parts.data()[i * channels + c];
+    sums[c] = static_cast<T>(sum);
+  }
 }
 
 #define STRATA_INSTANTIATE(T)                                                                         \

@@ -85,27 +85,39 @@ struct Correlation {
   }
 };
 
-// Calls entry(g, k, c, i, j, its place) for every entry of a filter matrix, 16 neighboring outputs k at a
-// time.
-template <class Entry>
-void for_each_weight(const FilterMatrix& matrix, const Entry& entry) {
-  constexpr Index kOutputs = 16;
+constexpr Index kOutputs = 16;  // neighbors in a row of a filter matrix that are copied together
+
+// Calls run(g, k, count, c, i, j, its place) for every run of neighboring outputs, from k on, of which
+// `count` exist; the others are padding.
+template <class Run>
+void for_each_run(const FilterMatrix& matrix, const Run& run) {
   const Index parts = ceil_div(matrix.columns, kOutputs),
               rows = matrix.taps.h * matrix.taps.w * matrix.inputs;
   parallel_ranges(matrix.groups * parts, std::max<Index>(1, (Index{1} << 11) / rows),
                   [&](Index begin, Index end) {
                     for (Index part = begin; part < end; ++part) {
-                      const Index g = part / parts, first = part % parts * kOutputs;
-                      const Index last = std::min(first + kOutputs, matrix.columns);
+                      const Index g = part / parts, k = part % parts * kOutputs;
+                      const Index count = std::min(kOutputs, matrix.outputs - k);
                       for (Index c = 0; c < matrix.inputs; ++c)
                         for (Index i = 0; i < matrix.taps.h; ++i)
                           for (Index j = 0; j < matrix.taps.w; ++j) {
                             const Index row = (i * matrix.taps.w + j) * matrix.inputs + c;
-                            const Index place = g * matrix.group_size() + row * matrix.columns;
-                            for (Index k = first; k < last; ++k) entry(g, k, c, i, j, place + k);
+                            run(g, k, count, c, i, j, g * matrix.group_size() + row * matrix.columns + k);
                           }
                     }
                   });
+}
+
+// The filter matrix of weights: that of (g, k, c, i, j) is weight[place(g, k, c, i, j)], and the next
+// output's is `step` further.
+template <class Place>
+void pack(const FilterMatrix& matrix, const float* weight, Index step, const Place& place, float* packed) {
+  for_each_run(matrix, [&](Index g, Index k, Index count, Index c, Index i, Index j, Index first) {
+    const float* const from = weight + place(g, k, c, i, j);
+    float* const to = packed + first;
+    for (Index n = 0; n < count; ++n) to[n] = from[n * step];
+    std::fill_n(to + count, std::min(kOutputs, matrix.columns - k) - count, 0.0f);
+  });
 }
 
 // The terms of a sum over a window of pixels: a term for each channel of each tap. A row of taps that lie
@@ -190,13 +202,10 @@ bool direct_applies_backward_data(const ConvolutionShape& s) {
 Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
   const FilterMatrix matrix = filter_matrix(s);
   auto filters = empty<float>({static_cast<std::size_t>(matrix.size())});
-  float* const packed = filters.data();
-  for_each_weight(matrix, [&](Index g, Index k, Index c, Index i, Index j, Index place) {
-    packed[place] =
-        k < matrix.outputs
-            ? weight[(((g * matrix.outputs + k) * matrix.inputs + c) * s.kernel.h + i) * s.kernel.w + j]
-            : 0.0f;
-  });
+  const auto place = [&](Index g, Index k, Index c, Index i, Index j) {
+    return (((g * matrix.outputs + k) * matrix.inputs + c) * s.kernel.h + i) * s.kernel.w + j;
+  };
+  pack(matrix, weight, s.filter_size(), place, filters.data());
   return filters;
 }
 
@@ -252,14 +261,13 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
                         next};
       all_written = all_written && !phase.empty();
       if (phase.empty()) continue;
-      float* const packed = filters.data() + next;
       const FilterMatrix matrix(s.groups, phase.taps(), out, in);
-      for_each_weight(matrix, [&](Index g, Index c, Index k, Index i, Index j, Index place) {
+      const auto place = [&](Index g, Index c, Index k, Index i, Index j) {
         const Index row = phase.rows[static_cast<std::size_t>(i)].tap;
         const Index column = phase.columns[static_cast<std::size_t>(j)].tap;
-        packed[place] =
-            c < in ? weight[(((g * out + k) * in + c) * s.kernel.h + row) * s.kernel.w + column] : 0.0f;
-      });
+        return (((g * out + k) * in + c) * s.kernel.h + row) * s.kernel.w + column;
+      };
+      pack(matrix, weight, s.kernel.h * s.kernel.w, place, filters.data() + next);
       next += matrix.size();
       phases.push_back(phase);
     }
@@ -391,9 +399,9 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
     for (Index p = 1; p < partials.count; ++p)
       for (Index i = begin; i < end; ++i) sums.data()[i] += sums.data()[p * size + i];
   });
-  for_each_weight(matrix, [&](Index g, Index k, Index ch, Index i, Index j, Index place) {
-    if (k < matrix.outputs)
-      dweight[(((g * matrix.outputs + k) * in + ch) * s.kernel.h + i) * s.kernel.w + j] = sums.data()[place];
+  for_each_run(matrix, [&](Index g, Index k, Index count, Index ch, Index i, Index j, Index place) {
+    float* const to = dweight + (((g * matrix.outputs + k) * in + ch) * s.kernel.h + i) * s.kernel.w + j;
+    for (Index n = 0; n < count; ++n) to[n * s.filter_size()] = sums.data()[place + n];
   });
 }
 
