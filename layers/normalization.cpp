@@ -23,6 +23,7 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/normalization.hpp"
+#include "strata/layers/kernels/normalization_terms.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 #include "strata/layers/normalization_pieces.hpp"
 #include "strata/layers/normalization_rows.hpp"
@@ -106,9 +107,7 @@ class Work {
                               sum_g, sum_g_x);
       });
     };
-    const auto finish = [&](Index first, Index last) {
-      for (Index s = first; s < last; ++s) k.set_pull(*this, normalizers, s, sums);
-    };
+    const auto finish = [&](Index first, Index last) { k.set_pull(*this, normalizers, first, last, sums); };
     run_passes(pieces, problem_.affine.gamma || !problem_.frozen, begin, take_sums, sums, finish,
                [&](const Piece& piece, Index factor) {
                  with_dy(piece, [&](const T* dy) {
@@ -161,6 +160,13 @@ class Work {
     /// Of sets [first, last): center, and y = (x - center) scale + offset.
     void set(const Work& work, Normalizers<T>& normalizers, Index first, Index last) {
       normalizers.prepare(first, last);
+      if (work.factors_of_set() == 1) {
+        work.for_each_stretch(first, last, [&](Index s, Index count, const T* gamma, const T* beta) {
+          work.terms_.coefficients(count, normalizers.means() + s, normalizers.inverse_roots() + s, gamma,
+                                   beta, center + s, scale + s, offset + s);
+        });
+        return;
+      }
       for (Index s = first; s < last; ++s) {
         const Normalizer<T> n = normalizers[s];
         work.for_each_factor(s, [&](Index f, Index c) {
@@ -172,22 +178,32 @@ class Work {
       }
     }
 
-    /// From sum g and sum g (x - center), of which the second becomes sum g xhat.
-    void set_pull(const Work& work, const Normalizers<T>& normalizers, Index set, Sums& sums) {
-      const Normalizer<T> n = normalizers[set];
-      double sum = 0, sum_x = 0;
-      work.for_each_factor(set, [&](Index f, Index c) {
-        sums.second[f] -= n.low * sums.first[f];
-        const double gamma = work.problem_.gamma(c);
-        sum += gamma * sums.first[f];
-        sum_x += gamma * sums.second[f];
-      });
-      const Pull<T> pull(n, sum, sum_x, work.sets_.elements(), work.problem_.frozen);
-      work.for_each_factor(set, [&](Index f, Index) {
-        slope[f] = pull.slope;
-        intercept[f] = pull.offset;
-        sums.second[f] *= n.inv_std;
-      });
+    /// Of sets [first, last), from sum g and sum g (x - center), of which the second becomes sum g xhat.
+    void set_pull(const Work& work, const Normalizers<T>& normalizers, Index first, Index last, Sums& sums) {
+      const Index elements = work.sets_.elements();
+      if (work.factors_of_set() == 1 && !work.problem_.frozen) {
+        work.for_each_stretch(first, last, [&](Index s, Index count, const T* gamma, const T*) {
+          work.terms_.pull(count, elements, normalizers.means() + s, normalizers.inverse_roots() + s, gamma,
+                           sums.first + s, sums.second + s, slope + s, intercept + s);
+        });
+        return;
+      }
+      for (Index s = first; s < last; ++s) {
+        const Normalizer<T> n = normalizers[s];
+        double sum = 0, sum_x = 0;
+        work.for_each_factor(s, [&](Index f, Index c) {
+          sums.second[f] -= n.low * sums.first[f];
+          const double gamma = work.problem_.gamma(c);
+          sum += gamma * sums.first[f];
+          sum_x += gamma * sums.second[f];
+        });
+        const Pull<T> pull(n, sum, sum_x, elements, work.problem_.frozen);
+        work.for_each_factor(s, [&](Index f, Index) {
+          slope[f] = pull.slope;
+          intercept[f] = pull.offset;
+          sums.second[f] *= n.inv_std;
+        });
+      }
     }
 
     Coefficients<T> from(Index f, bool rectify) const {
@@ -208,6 +224,18 @@ class Work {
     const Index first = set * factors_of_set(), channel = channel_of(first),
                 step = sets_.over_samples ? 0 : 1;
     for (Index i = 0; i < factors_of_set(); ++i) body(first + i, channel + i * step);
+  }
+
+  /// body(set, count, their gammas, their betas) for stretches of sets of one factor whose channels follow
+  /// each other.
+  template <class Body>
+  void for_each_stretch(Index first, Index last, const Body& body) const {
+    const auto [gamma, beta] = problem_.affine;
+    for (Index s = first, count; s < last; s += count) {
+      const Index channel = channel_of(s);
+      count = std::min(last - s, sets_.channels - channel);
+      body(s, count, gamma ? gamma + channel : nullptr, beta ? beta + channel : nullptr);
+    }
   }
 
   /// The order of things for all pieces: begin(first set, end), then, if sums are `wanted`, take_sums(piece,
@@ -258,6 +286,9 @@ class Work {
                       const Sums& sums) const {
     const Index of_set = whole ? 1 : factors_of_set(), begin = first * factors_of_set();
     const Index count = sets_.elements() / of_set;
+    if (of_set == 1)
+      return terms_.moments(last - first, count, shift + begin, sums.first + begin, sums.second + begin,
+                            &statistics.mean[first], &statistics.variance[first]);
     const double share = 1 / static_cast<double>(count);
     const auto moments = [&](Index i) {
       return shifted_moments(count, share, static_cast<double>(shift[i]), sums.first[i], sums.second[i]);
@@ -290,6 +321,7 @@ class Work {
   Sets sets_;          // the problem's, or with other runs
   Index columns_ = 1;  // of a channel
   const kernels::Normalization<T>& kernel_ = kernels::table<kernels::Normalization<T>>();
+  const kernels::NormalizationTerms<T>& terms_ = kernels::table<kernels::NormalizationTerms<T>>();
 };
 
 // Where runs are too short to fill a vector, and gamma tells them apart.

@@ -55,6 +55,8 @@ class Normalizers {
     kernel_.inverse_roots(&statistics_.variance[first], eps_, last - first, &inv_std_[first]);
   }
   Normalizer<T> operator[](Index set) const { return {statistics_.mean[set], inv_std_[set]}; }
+  const double* means() const { return statistics_.mean.data(); }
+  const double* inverse_roots() const { return inv_std_.data(); }
 
  private:
   const Statistics& statistics_;

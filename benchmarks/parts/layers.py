@@ -87,8 +87,9 @@ def multiply_adds(entry, case):
 
 def strata_round(session, seconds):
     command = [session.programs.built("layers"), session.layers_file, f"{seconds:.4f}", "--benchmark_format=json"]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True,
-                            env=os.environ | {"STRATA_NUM_THREADS": str(THREADS)})
+    # Every round is a new process: OpenBLAS's own threads would spin through the first cases, as README.md says.
+    environment = os.environ | {"STRATA_NUM_THREADS": str(THREADS), "OPENBLAS_NUM_THREADS": "1"}
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
     if result.returncode:
         raise PeerError(f"{command[0]}: exit status {result.returncode}: {result.stderr.strip()}")
     times = {}
