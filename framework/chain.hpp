@@ -42,6 +42,5 @@ class Chain {
 };
 
 extern template class Chain<float>;
-extern template class Chain<double>;
 
 }  // namespace strata

@@ -123,6 +123,5 @@ class Graph final : public Layer<T> {
 };
 
 extern template class Graph<float>;
-extern template class Graph<double>;
 
 }  // namespace strata

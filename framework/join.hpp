@@ -58,6 +58,5 @@ template <class T>
 void add_to(Tensor<T>& a, const Tensor<T>& b);
 
 extern template class Join<float>;
-extern template class Join<double>;
 
 }  // namespace strata

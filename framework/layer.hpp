@@ -172,6 +172,5 @@ class FiniteChecks {
 };
 
 extern template class Layer<float>;
-extern template class Layer<double>;
 
 }  // namespace strata

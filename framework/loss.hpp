@@ -74,10 +74,7 @@ class MeanSquaredError {
 };
 
 extern template class SoftmaxCrossEntropy<float>;
-extern template class SoftmaxCrossEntropy<double>;
 extern template class MulticlassHinge<float>;
-extern template class MulticlassHinge<double>;
 extern template class MeanSquaredError<float>;
-extern template class MeanSquaredError<double>;
 
 }  // namespace strata

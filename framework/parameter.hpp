@@ -38,6 +38,5 @@ struct Buffer {
 };
 
 extern template struct Parameter<float>;
-extern template struct Parameter<double>;
 
 }  // namespace strata

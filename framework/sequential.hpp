@@ -67,6 +67,5 @@ class Sequential final : public Layer<T> {
 };
 
 extern template class Sequential<float>;
-extern template class Sequential<double>;
 
 }  // namespace strata

@@ -20,6 +20,5 @@ class Add final : public Join<T> {
 };
 
 extern template class Add<float>;
-extern template class Add<double>;
 
 }  // namespace strata

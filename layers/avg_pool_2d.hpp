@@ -38,6 +38,5 @@ class AvgPool2D final : public Layer<T> {
 };
 
 extern template class AvgPool2D<float>;
-extern template class AvgPool2D<double>;
 
 }  // namespace strata

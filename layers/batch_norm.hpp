@@ -53,6 +53,5 @@ class BatchNorm : public NormalizationLayer<T> {
 };
 
 extern template class BatchNorm<float>;
-extern template class BatchNorm<double>;
 
 }  // namespace strata

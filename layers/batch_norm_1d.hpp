@@ -19,6 +19,5 @@ class BatchNorm1D final : public BatchNorm<T> {
 };
 
 extern template class BatchNorm1D<float>;
-extern template class BatchNorm1D<double>;
 
 }  // namespace strata

@@ -20,6 +20,5 @@ class Concat final : public Join<T> {
 };
 
 extern template class Concat<float>;
-extern template class Concat<double>;
 
 }  // namespace strata

@@ -82,6 +82,5 @@ class Conv2D final : public Layer<T> {
 };
 
 extern template class Conv2D<float>;
-extern template class Conv2D<double>;
 
 }  // namespace strata

@@ -77,6 +77,5 @@ class ConvTranspose2D final : public Layer<T> {
 };
 
 extern template class ConvTranspose2D<float>;
-extern template class ConvTranspose2D<double>;
 
 }  // namespace strata

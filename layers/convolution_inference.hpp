@@ -37,6 +37,5 @@ class ConvolutionInference final : public InferenceFusion<T> {
 };
 
 extern template class ConvolutionInference<float>;
-extern template class ConvolutionInference<double>;
 
 }  // namespace strata

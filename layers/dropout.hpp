@@ -42,6 +42,5 @@ class Dropout : public Layer<T> {
 };
 
 extern template class Dropout<float>;
-extern template class Dropout<double>;
 
 }  // namespace strata

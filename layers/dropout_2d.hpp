@@ -25,6 +25,5 @@ class Dropout2D final : public Dropout<T> {
 };
 
 extern template class Dropout2D<float>;
-extern template class Dropout2D<double>;
 
 }  // namespace strata

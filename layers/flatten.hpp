@@ -21,6 +21,5 @@ class Flatten final : public Layer<T> {
 };
 
 extern template class Flatten<float>;
-extern template class Flatten<double>;
 
 }  // namespace strata

@@ -21,6 +21,5 @@ class GlobalAvgPool2D final : public Layer<T> {
 };
 
 extern template class GlobalAvgPool2D<float>;
-extern template class GlobalAvgPool2D<double>;
 
 }  // namespace strata

@@ -41,6 +41,5 @@ class GroupNorm final : public NormalizationLayer<T> {
 };
 
 extern template class GroupNorm<float>;
-extern template class GroupNorm<double>;
 
 }  // namespace strata

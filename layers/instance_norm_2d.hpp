@@ -69,6 +69,5 @@ Tensor<T> channel_wise_spatial_normalization(Tensor<T> x, const Tensor<T>& gamma
                                              double eps = 1e-5);
 
 extern template class InstanceNorm2D<float>;
-extern template class InstanceNorm2D<double>;
 
 }  // namespace strata

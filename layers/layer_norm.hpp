@@ -42,6 +42,5 @@ class LayerNorm final : public NormalizationLayer<T> {
 };
 
 extern template class LayerNorm<float>;
-extern template class LayerNorm<double>;
 
 }  // namespace strata

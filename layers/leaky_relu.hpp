@@ -29,6 +29,5 @@ class LeakyReLU : public Layer<T> {
 };
 
 extern template class LeakyReLU<float>;
-extern template class LeakyReLU<double>;
 
 }  // namespace strata

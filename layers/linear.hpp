@@ -50,6 +50,5 @@ class Linear final : public Layer<T> {
 };
 
 extern template class Linear<float>;
-extern template class Linear<double>;
 
 }  // namespace strata

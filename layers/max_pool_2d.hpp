@@ -40,6 +40,5 @@ class MaxPool2D final : public Layer<T> {
 };
 
 extern template class MaxPool2D<float>;
-extern template class MaxPool2D<double>;
 
 }  // namespace strata

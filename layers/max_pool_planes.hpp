@@ -35,6 +35,5 @@ class MaxPoolPlanes {
 };
 
 extern template class MaxPoolPlanes<float>;
-extern template class MaxPoolPlanes<double>;
 
 }  // namespace strata

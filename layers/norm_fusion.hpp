@@ -37,8 +37,6 @@ class NormInference final : public InferenceFusion<T> {
 };
 
 extern template class NormFusion<float>;
-extern template class NormFusion<double>;
 extern template class NormInference<float>;
-extern template class NormInference<double>;
 
 }  // namespace strata

@@ -96,6 +96,5 @@ class NormalizationLayer : public Layer<T> {
 };
 
 extern template class NormalizationLayer<float>;
-extern template class NormalizationLayer<double>;
 
 }  // namespace strata

@@ -18,6 +18,5 @@ class ReLU final : public LeakyReLU<T> {
 };
 
 extern template class ReLU<float>;
-extern template class ReLU<double>;
 
 }  // namespace strata

@@ -41,6 +41,5 @@ class RunningStatistics {
 };
 
 extern template class RunningStatistics<float>;
-extern template class RunningStatistics<double>;
 
 }  // namespace strata

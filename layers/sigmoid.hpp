@@ -23,6 +23,5 @@ class Sigmoid final : public Layer<T> {
 };
 
 extern template class Sigmoid<float>;
-extern template class Sigmoid<double>;
 
 }  // namespace strata

@@ -20,6 +20,5 @@ class SpatialBatchNorm final : public BatchNorm<T> {
 };
 
 extern template class SpatialBatchNorm<float>;
-extern template class SpatialBatchNorm<double>;
 
 }  // namespace strata

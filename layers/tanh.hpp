@@ -23,6 +23,5 @@ class Tanh final : public Layer<T> {
 };
 
 extern template class Tanh<float>;
-extern template class Tanh<double>;
 
 }  // namespace strata

@@ -30,6 +30,5 @@ class Upsample2D final : public Layer<T> {
 };
 
 extern template class Upsample2D<float>;
-extern template class Upsample2D<double>;
 
 }  // namespace strata

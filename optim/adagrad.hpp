@@ -36,6 +36,5 @@ class Adagrad final : public Optimizer<T> {
 };
 
 extern template class Adagrad<float>;
-extern template class Adagrad<double>;
 
 }  // namespace strata

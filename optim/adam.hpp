@@ -66,8 +66,6 @@ class AdamW final : public Optimizer<T> {
 };
 
 extern template class Adam<float>;
-extern template class Adam<double>;
 extern template class AdamW<float>;
-extern template class AdamW<double>;
 
 }  // namespace strata

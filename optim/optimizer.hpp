@@ -64,6 +64,5 @@ class Optimizer {
 };
 
 extern template class Optimizer<float>;
-extern template class Optimizer<double>;
 
 }  // namespace strata

@@ -39,6 +39,5 @@ class RMSProp final : public Optimizer<T> {
 };
 
 extern template class RMSProp<float>;
-extern template class RMSProp<double>;
 
 }  // namespace strata

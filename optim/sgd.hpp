@@ -38,6 +38,5 @@ class SGD final : public Optimizer<T> {
 };
 
 extern template class SGD<float>;
-extern template class SGD<double>;
 
 }  // namespace strata

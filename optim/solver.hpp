@@ -163,6 +163,5 @@ class Solver {
 };
 
 extern template class Solver<float>;
-extern template class Solver<double>;
 
 }  // namespace strata

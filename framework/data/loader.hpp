@@ -58,6 +58,5 @@ class DataLoader {
 };
 
 extern template class DataLoader<float>;
-extern template class DataLoader<double>;
 
 }  // namespace strata
