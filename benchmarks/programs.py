@@ -118,8 +118,10 @@ class Pool:
         return worker
 
     def start(self, program):
-        log = self.folder / (re.sub(r"\W+", "-", program.name) + ".log")
-        return Worker(program.command, dict(program.environment), log)
+        return Worker(program.command, dict(program.environment), self.log(program.name))
+
+    def log(self, name):
+        return self.folder / (re.sub(r"\W+", "-", name) + ".log")
 
     def close(self):
         for worker in self.workers.values():

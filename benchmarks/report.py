@@ -112,7 +112,9 @@ def layers(rows):
 
 
 def accuracy(rows):
-    return table(
+    how = ("Each trains once. They take turns of a few seconds, one stopped while the other runs; the figure is the "
+           "time in which it ran, from before the data are read to the end of the epoch that reached the accuracy.")
+    return how + "\n\n" + table(
         ["", "peer", "Strata, s", "peer, s", "ratio", "Strata's accuracy", "peer's"],
         [[row["benchmark"], row["peer"], number(row["ours"] / 1e3), number(row["theirs"] / 1e3), ratio(row["ratio"]),
           f"{row['ours_accuracy']:.4f} after {row['ours_epochs']} epochs",

@@ -59,9 +59,7 @@ class Worker:
         return self.process.poll() is None
 
     def last_words(self):
-        self.process.wait(timeout=10)
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f"exit status {self.process.returncode}" + (f": {lines[-1]}" if lines else "")
+        return last_words(self.process, self.log)
 
     def stop(self):
         if self.alive():
@@ -72,3 +70,10 @@ class Worker:
                 self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+def last_words(process, log):
+    """How a process ended, and the last that it wrote to its log."""
+    process.wait(timeout=10)
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return f"exit status {process.returncode}" + (f": {lines[-1]}" if lines else "")

@@ -1,11 +1,10 @@
-"""Trains PyTorch's vgg on Fashion-MNIST as accuracy.cpp does; prints a line of JSON an epoch.
+"""Trains PyTorch's vgg on Fashion-MNIST as accuracy.cpp does, and prints the same lines.
 
 The images stay in memory as bytes and a batch is made by whole-tensor operations, which is faster than a DataLoader.
 """
 import argparse
 import gzip
 import json
-import time
 
 import numpy
 import torch
@@ -35,7 +34,7 @@ def main():
     parser.add_argument("--target", type=float, default=0.92)
     parser.add_argument("--limit", type=int, help="train on so many images")
     args = parser.parse_args()
-    start = time.perf_counter()
+    print(json.dumps({"epoch": 0}), flush=True)
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
@@ -72,7 +71,7 @@ def main():
             correct = sum((net(batch_of(x)).argmax(1) == y).sum().item()
                           for x, y in zip(test_images.split(64), test_labels.split(64)))
         accuracy = correct / len(test_labels)
-        print(json.dumps({"epoch": epoch, "seconds": time.perf_counter() - start, "accuracy": accuracy}), flush=True)
+        print(json.dumps({"epoch": epoch, "accuracy": accuracy}), flush=True)
         if accuracy >= args.target:
             break
 
