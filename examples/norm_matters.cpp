@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "models/blocks.hpp"
+#include "support/number_checks.hpp"
 #include "support/program.hpp"
 
 namespace st = strata;
@@ -60,6 +61,6 @@ int main(int argc, char** argv) {
   app.add_option("--samples", samples, "training images")
       ->check(CLI::Range(100, 100000))
       ->capture_default_str();
-  app.add_option("--epochs", epochs)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--epochs", epochs)->check(st::support::above_zero())->capture_default_str();
   return st::support::run(app, argc, argv, [&] { return compare(samples, epochs); });
 }

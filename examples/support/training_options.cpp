@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "support/number_checks.hpp"
+
 namespace strata::support {
 namespace {
 
@@ -43,7 +45,7 @@ CLI::App_p make_command_line(TrainingOptions& o) {
       ->check(CLI::IsMember({"none", "flip", "crop", "cutout"}))
       ->group("Data");
   app->add_option("--limit", o.limit, "use only so many training and test images; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->group("Data");
   app->add_option("--model", o.model)->check(CLI::IsMember({"quick", "vgg", "resnet"}))->group("Network");
   app->add_option("--norm", o.norm, "normalization: batch, instance, group or none")
@@ -54,18 +56,18 @@ CLI::App_p make_command_line(TrainingOptions& o) {
       ->check(CLI::IsMember({"sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"}))
       ->group("Training");
   app->add_option("--lr", o.learning_rate, "peak learning rate; if not given, one that suits the optimizer")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->group("Training");
-  app->add_option("--weight-decay", o.weight_decay)->check(CLI::NonNegativeNumber)->group("Training");
+  app->add_option("--weight-decay", o.weight_decay)->check(at_least_zero())->group("Training");
   app->add_option("--schedule", o.schedule)
       ->check(CLI::IsMember({"constant", "step", "exponential", "cosine", "one-cycle", "warmup", "plateau"}))
       ->group("Training");
   app->add_option("--label-smoothing", o.label_smoothing)->check(CLI::Range(0.0, 1.0))->group("Training");
-  app->add_option("--epochs", o.epochs)->check(CLI::PositiveNumber)->group("Training");
-  app->add_option("--batch-size", o.batch_size)->check(CLI::PositiveNumber)->group("Training");
+  app->add_option("--epochs", o.epochs)->check(above_zero())->group("Training");
+  app->add_option("--batch-size", o.batch_size)->check(above_zero())->group("Training");
   app->add_option("--seed", o.seed, "same seed, same bits")->group("Training");
   app->add_option("--threads", o.threads, "0: as many as physical cores")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->group("Training");
   app->add_option("--history", o.history, "write a line for each epoch to this CSV file")->group("Output");
   app->add_option("--save", o.save, "write the final weights to this safetensors file")->group("Output");
@@ -73,11 +75,11 @@ CLI::App_p make_command_line(TrainingOptions& o) {
                                      "keep the last checkpoints and the best weights in this folder")
                          ->group("Checkpoints");
   app->add_option("--checkpoint-every", o.checkpoint_every, "steps between two; besides, one ends each epoch")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->needs(checkpoint)
       ->group("Checkpoints");
   app->add_option("--keep", o.keep, "how many of them are kept")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->needs(checkpoint)
       ->group("Checkpoints");
   app->add_flag(

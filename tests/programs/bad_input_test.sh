@@ -29,7 +29,7 @@ for program in train_cifar check_layers norm_matters; do
   expect_error "not expected: surplus" $program surplus
   "$programs/$program" --help >/dev/null || fail "$program --help: expected status 0"
 done
-expect_error "--epochs: Value many" norm_matters --epochs many
+expect_error "--epochs: expected a number above 0, got 'many'" norm_matters --epochs many
 expect_error "--samples: Value 1 not in range" norm_matters --samples 1
 expect_error "Could not convert: --seed" check_layers --seed x
 for program in train_cifar check_layers norm_matters; do
@@ -39,11 +39,11 @@ done
 
 train() { expect_error "$1" train_cifar "${@:2}"; }
 train "--model" --model none
-train "--lr" --lr -1
-train "--lr" --lr fast
-train "--epochs" --epochs 0
+train "--lr: expected a number of at least 0, got '-1'" --lr -1
+train "--lr: expected a number of at least 0, got 'fast'" --lr fast
+train "--epochs: expected a number above 0, got '0'" --epochs 0
 train "epochs must be at most" --dataset synthetic --epochs 99999999999999999999
-train "--batch-size" --batch-size 0
+train "--batch-size: expected a number above 0, got '0'" --batch-size 0
 train "--augment" --augment flip,flop
 train "--keep requires --checkpoint" --keep 2
 train "needs --data" --dataset cifar10
