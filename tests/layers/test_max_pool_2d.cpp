@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 
 #include "tests/layers/random_cases.hpp"
@@ -16,7 +17,31 @@ std::vector<testing::PoolCase> random_cases() {
                                        {{0, 3, 8, 8}, 2, 2, 0},          {{1, 1, 1, 1}, 2, 2, 1}};
   Random random(7);
   while (cases.size() < 300) cases.push_back(testing::random_pool_case(random, 19));
+  // Windows of 2x2 side by side, the most usual ones; vectors hold whole rows of narrow planes.
+  for (Index w = 2; w <= 40; ++w)
+    for (const Index h : {2, 3, 8, 9})
+      for (const Index padding : {0, 1}) {
+        const Shape shape = testing::shape4(testing::pick(random, 1, 3), testing::pick(random, 1, 4), h, w);
+        cases.push_back({shape, 2, 2, padding});
+        cases.push_back({shape, 2, {testing::pick(random, 1, 3), 2}, padding});
+        cases.push_back({shape, testing::pick_size(random, 1, 2), 2, 0});
+      }
   return cases;
+}
+
+// Small integers, so that there are many ties and sums of gradients are exact.
+template <class T>
+void expect_formula(const testing::PoolCase& c, const Tensor<T>& x) {
+  MaxPool2D<T> layer(c.window, {.stride = c.stride, .padding = c.padding});
+  SCOPED_TRACE(layer.options() + " of " + to_string(c.shape));
+  Random random(12);
+  auto dy = empty<T>(layer.output_shape(c.shape));
+  for (T& value : dy) value = static_cast<T>(random.below(100));
+  Tensor<T> y, dx;
+  testing::reference_max_pool(c, x, dy, y, dx);
+  EXPECT_TRUE(testing::same_bits(layer.forward(x), y));
+  EXPECT_TRUE(testing::same_bits(layer.infer(x), y));
+  EXPECT_TRUE(testing::same_bits(layer.backward(dy), dx));
 }
 
 template <class T>
@@ -24,24 +49,32 @@ class MaxPool2DOf : public ::testing::Test {};
 using Types = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(MaxPool2DOf, Types);
 
-// Small integers, so that there are many ties and sums of gradients are exact.
 TYPED_TEST(MaxPool2DOf, EqualsTheFormula) {
   using T = TypeParam;
   testing::for_each_instruction_set([] {
     for (const testing::PoolCase& c : random_cases()) {
-      MaxPool2D<T> layer(c.window, {.stride = c.stride, .padding = c.padding});
-      SCOPED_TRACE(layer.options() + " of " + to_string(c.shape));
       Random random(11);
       auto x = empty<T>(c.shape);
       for (T& value : x) value = static_cast<T>(random.below(7)) - T{3};
-      auto dy = empty<T>(layer.output_shape(c.shape));
-      for (T& value : dy) value = static_cast<T>(random.below(100));
-      Tensor<T> y, dx;
-      testing::reference_max_pool(c, x, dy, y, dx);
-      EXPECT_TRUE(testing::same_bits(layer.forward(x), y));
-      EXPECT_TRUE(testing::same_bits(layer.infer(x), y));
-      EXPECT_TRUE(testing::same_bits(layer.backward(dy), dx));
+      expect_formula(c, x);
     }
+  });
+}
+
+// A place is a byte in a window of up to 256. Sorted values have their maxima at the last place.
+TYPED_TEST(MaxPool2DOf, EqualsTheFormulaWithLargeWindows) {
+  using T = TypeParam;
+  testing::for_each_instruction_set([] {
+    for (const Size2D window : {Size2D(15, 17), Size2D(16), Size2D(1, 256), Size2D(256, 1), Size2D(1, 257),
+                                Size2D(257, 1), Size2D(17, 16), Size2D(17)})
+      for (const Index stride : {1, 2, 3}) {
+        const testing::PoolCase c{
+            testing::shape4(1, 2, window.h + 7, window.w + 9), window, stride, {window.h / 8, window.w / 8}};
+        auto x = testing::distinct_values<T>(c.shape, 13);
+        expect_formula(c, x);
+        std::sort(x.begin(), x.end());
+        expect_formula(c, x);
+      }
   });
 }
 
