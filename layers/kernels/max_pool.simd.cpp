@@ -30,6 +30,16 @@ inline void pool_one(const T* x, Index oy, Index ox, const PoolGeometry& g, T& y
   position = static_cast<Position>(where);
 }
 
+#if defined(__AVX512F__)
+constexpr Index kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr Index kVectorBytes = 32;
+#else
+constexpr Index kVectorBytes = 16;
+#endif
+template <class T>
+constexpr Index kMostLanes = kVectorBytes / static_cast<Index>(sizeof(T));
+
 template <class T, Index kLanes>
 struct VectorOf {
   typedef T type __attribute__((vector_size(kLanes * sizeof(T))));
@@ -42,6 +52,11 @@ inline V load(const T* x) {
   V values;
   std::memcpy(&values, x, sizeof(V));
   return values;
+}
+
+template <class V, class T>
+inline void store(const V& values, T* x) {
+  std::memcpy(x, &values, sizeof(V));
 }
 
 // A place beside a value of type T, of the same size.
@@ -65,12 +80,102 @@ inline Vector<To, kLanes> convert(From places) {
   }
 }
 
-// x[kFirst], x[kFirst + 2], … with kFirst 0 or 1; reads 2 kLanes values from x on and no more.
-template <class V, int kFirst, class T, int... kLane>
-inline V load_every_other(const T* x, std::integer_sequence<int, kLane...>) {
-  constexpr int kLanes = sizeof...(kLane);
-  return __builtin_shufflevector(load<V>(x), load<V>(x + kLanes), (2 * kLane + kFirst)...);
+template <class V>
+constexpr Index kLanesOf = static_cast<Index>(sizeof(V) / sizeof(V{}[0]));
+
+// Lane i is lane kFrom(i) of a and b side by side.
+template <auto kFrom, class V, Index... kLane>
+inline V shuffle(const V& a, const V& b, std::integer_sequence<Index, kLane...>) {
+  return __builtin_shufflevector(a, b, kFrom(kLane)...);
 }
+
+// a and b side by side are blocks of kBlock lanes: every other one of them, from block kFirst on, 0 or 1.
+template <Index kBlock, Index kFirst, class V>
+inline V every_other(const V& a, const V& b) {
+  constexpr auto from = [](Index lane) { return (lane / kBlock * 2 + kFirst) * kBlock + lane % kBlock; };
+  return shuffle<from>(a, b, std::make_integer_sequence<Index, kLanesOf<V>>());
+}
+
+// Its inverse: the first (kHalf = 0) or the second half of a block of a, a block of b, the next of a, …
+template <Index kBlock, Index kHalf, class V>
+inline V alternating(const V& a, const V& b) {
+  constexpr auto from = [](Index lane) {
+    const Index at = kHalf * kLanesOf<V> + lane, block = at / kBlock;
+    return block % 2 * kLanesOf<V> + block / 2 * kBlock + at % kBlock;
+  };
+  return shuffle<from>(a, b, std::make_integer_sequence<Index, kLanesOf<V>>());
+}
+
+// x[kFirst], x[kFirst + 2], … with kFirst 0 or 1; reads twice as many values from x on as it returns and no
+// more.
+template <class V, Index kFirst, class T>
+inline V load_every_other(const T* x) {
+  return every_other<1, kFirst>(load<V>(x), load<V>(x + kLanesOf<V>));
+}
+
+// Stores a[0], b[0], a[1], b[1], …
+template <class V, class T>
+inline void store_alternating(const V& a, const V& b, T* x) {
+  store(alternating<1, 0>(a, b), x);
+  store(alternating<1, 1>(a, b), x + kLanesOf<V>);
+}
+
+// Calls body<kLanes>() with the lanes of the longest vector that is not wider than `width`.
+template <class T, Index kLanes = kMostLanes<T>, class Body>
+inline void with_lanes(Index width, const Body& body) {
+  if constexpr (kLanes > 1)
+    if (width < kLanes) return with_lanes<T, kLanes / 2>(width, body);
+  body.template operator()<kLanes>();
+}
+
+// Calls body(i) so that vectors from each i on cover [begin, end), which is empty or has room for one. The
+// last may do some results again rather than leave them over.
+template <Index kLanes, class Body>
+inline void for_vectors(Index begin, Index end, const Body& body) {
+  for (Index i = begin; i < end; i += kLanes) body(smaller(i, end - kLanes));
+}
+
+// The maxima of kLanes windows and their places.
+template <class T, Index kLanes>
+class Maxima {
+ public:
+  using Values = Vector<T, kLanes>;
+  Maxima(const Values& first, Index place) : best_(first), places_(all(place)) {}
+  void meet(const Values& value, Index place) {
+    const Places wins = ~(value <= best_) & (best_ == best_);
+    best_ = wins ? value : best_;
+    places_ = wins ? all(place) : places_;
+  }
+  template <class Position>
+  void write(T* y, Position* positions) const {
+    store(best_, y);
+    store(convert<Position, kLanes>(places_), positions);
+  }
+
+ private:
+  using Places = Vector<Place<T>, kLanes>;
+  static Places all(Index place) { return Places{} + static_cast<Place<T>>(place); }
+
+  Values best_;
+  Places places_;
+};
+
+// The gradients of kLanes windows.
+template <class T, Index kLanes>
+class Gradients {
+ public:
+  using Values = Vector<T, kLanes>;
+  template <class Position>
+  Gradients(const T* dy, const Position* positions)
+      : dy_(load<Values>(dy)),
+        places_(convert<Place<T>, kLanes>(load<Vector<Position, kLanes>>(positions))) {}
+  // At one place: dy where the maximum was there, else 0.
+  Values at(Index place) const { return places_ == static_cast<Place<T>>(place) ? dy_ : Values{}; }
+
+ private:
+  Values dy_;
+  Vector<Place<T>, kLanes> places_;
+};
 
 constexpr Index kAnyStride = 0;
 
@@ -78,7 +183,6 @@ constexpr Index kAnyStride = 0;
 template <Index kStride, Index kLanes, class T, class Position>
 inline void pool_lanes(const T* x, Index oy, Index ox, const PoolGeometry& g, T* y, Position* positions) {
   using Values = Vector<T, kLanes>;
-  using Places = Vector<Place<T>, kLanes>;
   const Index top = oy * g.sh - g.ph;
   const Index row_begin = larger(0, -top), row_end = smaller(g.kh, g.h - top);
   x += top * g.w + ox * g.sw - g.pw;
@@ -91,138 +195,85 @@ inline void pool_lanes(const T* x, Index oy, Index ox, const PoolGeometry& g, T*
       for (Index lane = 0; lane < kLanes; ++lane) values[lane] = from[lane * g.sw];
       return load<Values>(values);
     } else {
-      constexpr std::make_integer_sequence<int, int{kLanes}> lanes;
-      return column == 0 ? load_every_other<Values, 0>(from, lanes)
-                         : load_every_other<Values, 1>(from - 1, lanes);
+      return column == 0 ? load_every_other<Values, 0>(from) : load_every_other<Values, 1>(from - 1);
     }
   };
-  Values best = tap(row_begin, 0);
-  Places where = Places{} + static_cast<std::int32_t>(row_begin * g.kw);
+  Maxima<T, kLanes> maxima(tap(row_begin, 0), row_begin * g.kw);
   for (Index row = row_begin; row < row_end; ++row)
-    for (Index column = row == row_begin; column < g.kw; ++column) {
-      const Values value = tap(row, column);
-      const Places wins = ~(value <= best) & (best == best);
-      best = wins ? value : best;
-      where = wins ? Places{} + static_cast<std::int32_t>(row * g.kw + column) : where;
+    for (Index column = row == row_begin; column < g.kw; ++column)
+      maxima.meet(tap(row, column), row * g.kw + column);
+  maxima.write(y + ox, positions + ox);
+}
+
+// [left, right): the columns of results whose windows have no padding at either side. g is a copy so that the
+// compiler knows that no store changes it.
+template <Index kStride, Index kLanes, class T, class Position>
+void forward_in_rows(const T* x, T* y, Position* positions, Index planes, PoolGeometry g, Index left,
+                     Index right) {
+  for (Index plane = 0; plane < planes; ++plane, x += g.h * g.w)
+    for (Index oy = 0; oy < g.out_h; ++oy, y += g.out_w, positions += g.out_w) {
+      for (Index ox = 0; ox < left; ++ox) pool_one(x, oy, ox, g, y[ox], positions[ox]);
+      for_vectors<kLanes>(left, right,
+                          [&](Index ox) { pool_lanes<kStride, kLanes>(x, oy, ox, g, y, positions); });
+      for (Index ox = right; ox < g.out_w; ++ox) pool_one(x, oy, ox, g, y[ox], positions[ox]);
     }
-  std::memcpy(y + ox, &best, sizeof(best));
-  const auto narrow = convert<Position, kLanes>(where);
-  std::memcpy(positions + ox, &narrow, sizeof(narrow));
 }
-
-// The results from ox to end, as vectors of kBytes, then of half that; returns where it had to stop. The last
-// vector may do some results again rather than leave them over.
-template <Index kStride, Index kBytes, class T, class Position>
-inline Index pool_row(const T* x, Index oy, Index ox, Index end, const PoolGeometry& g, T* y,
-                      Position* positions) {
-  constexpr Index kLanes = kBytes / static_cast<Index>(sizeof(T));
-  const Index begin = ox;
-  for (; ox + kLanes <= end; ox += kLanes) pool_lanes<kStride, kLanes>(x, oy, ox, g, y, positions);
-  if (ox == end) return end;
-  if constexpr (kLanes > 2) ox = pool_row<kStride, kBytes / 2>(x, oy, ox, end, g, y, positions);
-  if (ox < end && end - begin >= kLanes) {
-    pool_lanes<kStride, kLanes>(x, oy, end - kLanes, g, y, positions);
-    ox = end;
-  }
-  return ox;
-}
-
-#if defined(__AVX512F__)
-constexpr Index kVectorBytes = 64;
-#elif defined(__AVX2__)
-constexpr Index kVectorBytes = 32;
-#else
-constexpr Index kVectorBytes = 16;
-#endif
 
 template <class T, class Position>
 void forward(const T* x, T* y, Position* positions, Index planes, const PoolGeometry& g) {
-  // [left, right): the columns of results whose windows have no padding at either side.
   const Index left = smaller(g.out_w, (g.pw + g.sw - 1) / g.sw);
   const Index right = larger(left, smaller(g.out_w, (g.w + g.pw - g.kw + g.sw) / g.sw));
-  for (Index plane = 0; plane < planes; ++plane, x += g.h * g.w)
-    for (Index oy = 0; oy < g.out_h; ++oy, y += g.out_w, positions += g.out_w) {
-      Index ox = 0;
-      for (; ox < left; ++ox) pool_one(x, oy, ox, g, y[ox], positions[ox]);
-      if (g.sw == 1)
-        ox = pool_row<1, kVectorBytes>(x, oy, ox, right, g, y, positions);
-      else if (g.sw == 2 && g.kw > 1)
-        ox = pool_row<2, kVectorBytes>(x, oy, ox, right, g, y, positions);
-      else
-        ox = pool_row<kAnyStride, kVectorBytes>(x, oy, ox, right, g, y, positions);
-      for (; ox < g.out_w; ++ox) pool_one(x, oy, ox, g, y[ox], positions[ox]);
-    }
+  with_lanes<T>(right - left, [&]<Index kLanes>() {
+    if (g.sw == 1)
+      forward_in_rows<1, kLanes>(x, y, positions, planes, g, left, right);
+    else if (g.sw == 2 && g.kw > 1)
+      forward_in_rows<2, kLanes>(x, y, positions, planes, g, left, right);
+    else
+      forward_in_rows<kAnyStride, kLanes>(x, y, positions, planes, g, left, right);
+  });
 }
 
-// Stores a[0], b[0], a[1], b[1], …
-template <class V, class T, int... kLane>
-inline void store_alternating(V a, V b, T* x, std::integer_sequence<int, kLane...>) {
-  constexpr int kLanes = sizeof...(kLane);
-  const V first = __builtin_shufflevector(a, b, (kLane / 2 + kLane % 2 * kLanes)...);
-  const V second = __builtin_shufflevector(a, b, ((kLanes + kLane) / 2 + kLane % 2 * kLanes)...);
-  std::memcpy(x, &first, sizeof(V));
-  std::memcpy(x + kLanes, &second, sizeof(V));
-}
-
-// One row of dx, of which each pair of values belongs to one result: it is dy at the place that was the
-// maximum, else 0. `place` is the window's place above the even values.
+// The rows [row_begin, row_end) of kLanes windows, from ox on.
 template <Index kLanes, class T, class Position>
-inline void spread_lanes(const T* dy, const Position* positions, std::int32_t place, std::int32_t next_place,
-                         T* dx) {
-  using Values = Vector<T, kLanes>;
-  const auto values = load<Values>(dy);
-  const auto places = convert<Place<T>, kLanes>(load<Vector<Position, kLanes>>(positions));
-  store_alternating(places == place ? values : Values{}, places == next_place ? values : Values{}, dx,
-                    std::make_integer_sequence<int, int{kLanes}>());
-}
-// The pairs from ox to end, in vectors of kLanes, then of half that; as in pool_row the last may do some
-// again.
-template <Index kLanes, class T, class Position>
-inline void spread_row(const T* dy, const Position* positions, Index ox, Index end, std::int32_t place,
-                       std::int32_t next_place, T* dx) {
-  const auto spread = [&](Index at) {
-    spread_lanes<kLanes>(dy + at, positions + at, place, next_place, dx + 2 * at);
-  };
-  const Index begin = ox;
-  for (; ox + kLanes <= end; ox += kLanes) spread(ox);
-  if (ox == end) return;
-  if (end - begin >= kLanes) return spread(end - kLanes);
-  if constexpr (kLanes > 2) return spread_row<kLanes / 2>(dy, positions, ox, end, place, next_place, dx);
-  for (; ox < end; ++ox) {
-    const auto at = static_cast<std::int32_t>(positions[ox]);
-    dx[2 * ox] = at == place ? dy[ox] : T{0};
-    dx[2 * ox + 1] = at == next_place ? dy[ox] : T{0};
-  }
+inline void spread_lanes(const T* dy, const Position* positions, Index ox, Index row_begin, Index row_end,
+                         const PoolGeometry& g, T* dx) {
+  constexpr Index kNowhere = -1;
+  const Gradients<T, kLanes> gradients(dy + ox, positions + ox);
+  for (Index row = row_begin; row < row_end; ++row)
+    store_alternating(gradients.at(row * g.kw), gradients.at(g.kw > 1 ? row * g.kw + 1 : kNowhere),
+                      dx + row * g.w + 2 * ox);
 }
 
 // Windows of up to two columns that are two columns apart and do not overlap: every value of dx is written
 // once.
-template <class T, class Position>
-void backward_of_pairs(const T* dy, const Position* positions, T* dx, const PoolGeometry& g) {
-  const Index left = (g.pw + 1) / 2, right = larger(left, smaller(g.out_w, (g.w + g.pw) / 2));
-  Index oy = 0, row = g.ph;
-  for (Index y = 0; y < g.h; ++y, ++row, dx += g.w) {
-    for (; row >= g.sh; row -= g.sh) ++oy;
-    if (row >= g.kh || oy >= g.out_h) {
-      std::memset(dx, 0, static_cast<std::size_t>(g.w) * sizeof(T));
-      continue;
-    }
-    const T* const from = dy + oy * g.out_w;
-    const Position* const places = positions + oy * g.out_w;
-    const auto place = static_cast<std::int32_t>(row * g.kw), next_place = g.kw > 1 ? place + 1 : -1;
-    const auto one = [&](Index x) {
-      const Index ox = (x + g.pw) / 2;
-      const auto here = (x + g.pw) % 2 == 0 ? place : next_place;
-      dx[x] = ox < g.out_w && static_cast<std::int32_t>(places[ox]) == here ? from[ox] : T{0};
+template <Index kLanes, class T, class Position>
+void backward_in_rows(const T* dy, const Position* positions, T* dx, Index planes, PoolGeometry g, Index left,
+                      Index right) {
+  for (Index plane = 0; plane < planes; ++plane, dx += g.h * g.w) {
+    Index y = 0;
+    const auto no_window_until = [&](Index end) {
+      if (y < end) std::memset(dx + y * g.w, 0, static_cast<std::size_t>((end - y) * g.w) * sizeof(T));
     };
-    Index x = 0;
-    for (; x < smaller(g.w, 2 * left - g.pw); ++x) one(x);
-    if (left < right) {
-      constexpr Index kLanes = kVectorBytes / static_cast<Index>(sizeof(T));
-      spread_row<kLanes>(from, places, left, right, place, next_place, dx - g.pw);
-      x = 2 * right - g.pw;
+    for (Index oy = 0; oy < g.out_h; ++oy, dy += g.out_w, positions += g.out_w) {
+      const Index top = oy * g.sh - g.ph;
+      const Index row_begin = larger(0, -top), row_end = smaller(g.kh, g.h - top);
+      no_window_until(top);
+      const auto one = [&](Index x) {
+        const Index ox = (x + g.pw) / 2, column = (x + g.pw) % 2;
+        for (Index row = row_begin; row < row_end; ++row) {
+          const bool is_maximum =
+              ox < g.out_w && column < g.kw && static_cast<Index>(positions[ox]) == row * g.kw + column;
+          dx[(top + row) * g.w + x] = is_maximum ? dy[ox] : T{0};
+        }
+      };
+      for (Index x = 0; x < smaller(g.w, 2 * left - g.pw); ++x) one(x);
+      for_vectors<kLanes>(left, right, [&](Index ox) {
+        spread_lanes<kLanes>(dy, positions, ox, row_begin, row_end, g, dx + top * g.w - g.pw);
+      });
+      for (Index x = 2 * right - g.pw; x < g.w; ++x) one(x);
+      y = top + row_end;
     }
-    for (; x < g.w; ++x) one(x);
+    no_window_until(g.h);
   }
 }
 
@@ -249,12 +300,13 @@ class Offsets {
 
 template <class T, class Position>
 void backward(const T* dy, const Position* positions, T* dx, Index planes, const PoolGeometry& g) {
-  const Index size = g.h * g.w, out_size = g.out_h * g.out_w;
   if (g.sw == 2 && g.kw <= 2 && g.kh <= g.sh) {
-    for (Index plane = 0; plane < planes; ++plane)
-      backward_of_pairs(dy + plane * out_size, positions + plane * out_size, dx + plane * size, g);
-    return;
+    const Index left = (g.pw + 1) / 2, right = larger(left, smaller(g.out_w, (g.w + g.pw) / 2));
+    return with_lanes<T>(right - left, [&]<Index kLanes>() {
+      backward_in_rows<kLanes>(dy, positions, dx, planes, g, left, right);
+    });
   }
+  const Index size = g.h * g.w;
   const Offsets<Position> offsets(g);
   for (Index plane = 0; plane < planes; ++plane, dx += size) {
     std::memset(dx, 0, static_cast<std::size_t>(size) * sizeof(T));
