@@ -177,7 +177,8 @@ class Gradients {
   Vector<Place<T>, kLanes> places_;
 };
 
-constexpr Index kAnyStride = 0;
+// A stride or the size of a square window that is known only at run time.
+constexpr Index kAny = 0;
 
 // kLanes results in a row, from (oy, ox) on, whose windows have no padding to the left or right.
 template <Index kStride, Index kLanes, class T, class Position>
@@ -190,7 +191,7 @@ inline void pool_lanes(const T* x, Index oy, Index ox, const PoolGeometry& g, T*
     const T* const from = x + row * g.w + column;
     if constexpr (kStride == 1) {
       return load<Values>(from);
-    } else if constexpr (kStride == kAnyStride) {
+    } else if constexpr (kStride == kAny) {
       T values[kLanes];
       for (Index lane = 0; lane < kLanes; ++lane) values[lane] = from[lane * g.sw];
       return load<Values>(values);
@@ -207,9 +208,10 @@ inline void pool_lanes(const T* x, Index oy, Index ox, const PoolGeometry& g, T*
 
 // [left, right): the columns of results whose windows have no padding at either side. g is a copy so that the
 // compiler knows that no store changes it.
-template <Index kStride, Index kLanes, class T, class Position>
+template <Index kStride, Index kSize, Index kLanes, class T, class Position>
 void forward_in_rows(const T* x, T* y, Position* positions, Index planes, PoolGeometry g, Index left,
                      Index right) {
+  if constexpr (kSize != kAny) g.kh = g.kw = kSize;
   for (Index plane = 0; plane < planes; ++plane, x += g.h * g.w)
     for (Index oy = 0; oy < g.out_h; ++oy, y += g.out_w, positions += g.out_w) {
       for (Index ox = 0; ox < left; ++ox) pool_one(x, oy, ox, g, y[ox], positions[ox]);
@@ -225,11 +227,15 @@ void forward(const T* x, T* y, Position* positions, Index planes, const PoolGeom
   const Index right = larger(left, smaller(g.out_w, (g.w + g.pw - g.kw + g.sw) / g.sw));
   with_lanes<T>(right - left, [&]<Index kLanes>() {
     if (g.sw == 1)
-      forward_in_rows<1, kLanes>(x, y, positions, planes, g, left, right);
+      forward_in_rows<1, kAny, kLanes>(x, y, positions, planes, g, left, right);
+    else if (g.sw == 2 && g.kh == 2 && g.kw == 2)
+      forward_in_rows<2, 2, kLanes>(x, y, positions, planes, g, left, right);
+    else if (g.sw == 2 && g.kh == 3 && g.kw == 3)
+      forward_in_rows<2, 3, kLanes>(x, y, positions, planes, g, left, right);
     else if (g.sw == 2 && g.kw > 1)
-      forward_in_rows<2, kLanes>(x, y, positions, planes, g, left, right);
+      forward_in_rows<2, kAny, kLanes>(x, y, positions, planes, g, left, right);
     else
-      forward_in_rows<kAnyStride, kLanes>(x, y, positions, planes, g, left, right);
+      forward_in_rows<kAny, kAny, kLanes>(x, y, positions, planes, g, left, right);
   });
 }
 
@@ -246,9 +252,10 @@ inline void spread_lanes(const T* dy, const Position* positions, Index ox, Index
 
 // Windows of up to two columns that are two columns apart and do not overlap: every value of dx is written
 // once.
-template <Index kLanes, class T, class Position>
+template <Index kSize, Index kLanes, class T, class Position>
 void backward_in_rows(const T* dy, const Position* positions, T* dx, Index planes, PoolGeometry g, Index left,
                       Index right) {
+  if constexpr (kSize != kAny) g.kh = g.kw = kSize;
   for (Index plane = 0; plane < planes; ++plane, dx += g.h * g.w) {
     Index y = 0;
     const auto no_window_until = [&](Index end) {
@@ -303,7 +310,10 @@ void backward(const T* dy, const Position* positions, T* dx, Index planes, const
   if (g.sw == 2 && g.kw <= 2 && g.kh <= g.sh) {
     const Index left = (g.pw + 1) / 2, right = larger(left, smaller(g.out_w, (g.w + g.pw) / 2));
     return with_lanes<T>(right - left, [&]<Index kLanes>() {
-      backward_in_rows<kLanes>(dy, positions, dx, planes, g, left, right);
+      if (g.kh == 2 && g.kw == 2)
+        backward_in_rows<2, kLanes>(dy, positions, dx, planes, g, left, right);
+      else
+        backward_in_rows<kAny, kLanes>(dy, positions, dx, planes, g, left, right);
     });
   }
   const Index size = g.h * g.w;
