@@ -177,6 +177,49 @@ class Gradients {
   Vector<Place<T>, kLanes> places_;
 };
 
+// Whether windows of 2x2 cover all of the planes, which are so narrow that a vector holds whole rows of
+// results. Then the planes are as good as one high plane, and each vector of results is that of the next four
+// vectors of values: a row of upper halves of windows, a row of lower halves, and so on.
+template <class T>
+inline bool is_tiled(Index planes, const PoolGeometry& g) {
+  return g.kh == 2 && g.kw == 2 && g.sh == 2 && g.sw == 2 && g.h == 2 * g.out_h && g.w == 2 * g.out_w &&
+         kMostLanes<T> % g.out_w == 0 && planes * g.out_h * g.out_w >= kMostLanes<T>;
+}
+
+// The values at (kRow, kColumn) of a vector of windows, of which kWidth are in a row.
+template <Index kWidth, Index kRow, Index kColumn, class V, class T>
+inline V load_from_tiles(const T* x) {
+  return every_other<kWidth, kRow>(load_every_other<V, kColumn>(x),
+                                   load_every_other<V, kColumn>(x + 2 * kLanesOf<V>));
+}
+
+template <Index kWidth, class T, class Position>
+void forward_in_tiles(const T* x, T* y, Position* positions, Index results) {
+  constexpr Index kLanes = kMostLanes<T>;
+  using Values = Vector<T, kLanes>;
+  for_vectors<kLanes>(0, results, [&](Index i) {
+    const T* const from = x + 4 * i;
+    Maxima<T, kLanes> maxima(load_from_tiles<kWidth, 0, 0, Values>(from), 0);
+    maxima.meet(load_from_tiles<kWidth, 0, 1, Values>(from), 1);
+    maxima.meet(load_from_tiles<kWidth, 1, 0, Values>(from), 2);
+    maxima.meet(load_from_tiles<kWidth, 1, 1, Values>(from), 3);
+    maxima.write(y + i, positions + i);
+  });
+}
+
+template <Index kWidth, class T, class Position>
+void backward_in_tiles(const T* dy, const Position* positions, T* dx, Index results) {
+  constexpr Index kLanes = kMostLanes<T>;
+  for_vectors<kLanes>(0, results, [&](Index i) {
+    const Gradients<T, kLanes> gradients(dy + i, positions + i);
+    const auto at_0 = gradients.at(0), at_1 = gradients.at(1), at_2 = gradients.at(2), at_3 = gradients.at(3);
+    T* const to = dx + 4 * i;
+    store_alternating(alternating<kWidth, 0>(at_0, at_2), alternating<kWidth, 0>(at_1, at_3), to);
+    store_alternating(alternating<kWidth, 1>(at_0, at_2), alternating<kWidth, 1>(at_1, at_3),
+                      to + 2 * kLanes);
+  });
+}
+
 // A stride or the size of a square window that is known only at run time.
 constexpr Index kAny = 0;
 
@@ -223,6 +266,10 @@ void forward_in_rows(const T* x, T* y, Position* positions, Index planes, PoolGe
 
 template <class T, class Position>
 void forward(const T* x, T* y, Position* positions, Index planes, const PoolGeometry& g) {
+  if (is_tiled<T>(planes, g))
+    return with_lanes<T>(g.out_w, [&]<Index kWidth>() {
+      forward_in_tiles<kWidth>(x, y, positions, planes * g.out_h * g.out_w);
+    });
   const Index left = smaller(g.out_w, (g.pw + g.sw - 1) / g.sw);
   const Index right = larger(left, smaller(g.out_w, (g.w + g.pw - g.kw + g.sw) / g.sw));
   with_lanes<T>(right - left, [&]<Index kLanes>() {
@@ -307,6 +354,10 @@ class Offsets {
 
 template <class T, class Position>
 void backward(const T* dy, const Position* positions, T* dx, Index planes, const PoolGeometry& g) {
+  if (is_tiled<T>(planes, g))
+    return with_lanes<T>(g.out_w, [&]<Index kWidth>() {
+      backward_in_tiles<kWidth>(dy, positions, dx, planes * g.out_h * g.out_w);
+    });
   if (g.sw == 2 && g.kw <= 2 && g.kh <= g.sh) {
     const Index left = (g.pw + 1) / 2, right = larger(left, smaller(g.out_w, (g.w + g.pw) / 2));
     return with_lanes<T>(right - left, [&]<Index kLanes>() {
