@@ -17,15 +17,20 @@ std::vector<testing::PoolCase> random_cases() {
                                        {{0, 3, 8, 8}, 2, 2, 0},          {{1, 1, 1, 1}, 2, 2, 1}};
   Random random(7);
   while (cases.size() < 300) cases.push_back(testing::random_pool_case(random, 19));
-  // Windows of 2x2 side by side, the most usual ones; vectors hold whole rows of narrow planes.
+  // Windows of 2x2 side by side, the most usual ones, on narrow planes, and what differs little from them.
   for (Index w = 2; w <= 40; ++w)
-    for (const Index h : {2, 3, 8, 9})
-      for (const Index padding : {0, 1}) {
-        const Shape shape = testing::shape4(testing::pick(random, 1, 3), testing::pick(random, 1, 4), h, w);
-        cases.push_back({shape, 2, 2, padding});
-        cases.push_back({shape, 2, {testing::pick(random, 1, 3), 2}, padding});
-        cases.push_back({shape, testing::pick_size(random, 1, 2), 2, 0});
-      }
+    for (const Index h : {2, 3, 4, 8, 9}) {
+      const auto shape = [&](Size2D least) {
+        return testing::shape4(testing::pick(random, 1, 3), testing::pick(random, 1, 4), std::max(h, least.h),
+                               std::max(w, least.w));
+      };
+      for (const Index padding : {0, 1}) cases.push_back({shape(1), 2, 2, padding});
+      const Index other = testing::pick(random, 1, 3);
+      for (const Size2D window : {Size2D(other, 2), Size2D(2, other)})
+        cases.push_back({shape(window), window, 2, {(window.h - 1) / 2, (window.w - 1) / 2}});
+      cases.push_back({shape(1), 2, {other, 2}, {testing::pick(random, 0, 1), 0}});
+      cases.push_back({shape(1), 2, {2, other}, {0, testing::pick(random, 0, 1)}});
+    }
   return cases;
 }
 
