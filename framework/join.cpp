@@ -1,6 +1,6 @@
 #include "strata/framework/join.hpp"
 
-#include "strata/framework/accumulate.hpp"
+#include "strata/framework/elementwise.hpp"
 #include "strata/framework/error.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
@@ -37,7 +37,7 @@ template <class T>
 void add_to(Tensor<T>& a, const Tensor<T>& b) {
   T* to = a.data();
   const T* from = b.data();
-  const auto& kernel = kernels::table<kernels::Accumulate<T>>();
+  const auto& kernel = kernels::table<kernels::Elementwise<T>>();
   parallel_ranges(static_cast<Index>(a.size()), Index{1} << 16,
                   [&](Index begin, Index end) { kernel.add(to + begin, from + begin, end - begin); });
 }

@@ -1,7 +1,7 @@
 #include "strata/framework/tensor.hpp"
 
-#include <algorithm>
-
+#include "strata/framework/elementwise.hpp"
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 
 namespace strata {
@@ -9,9 +9,11 @@ namespace strata {
 template <class T>
 Tensor<T> copy(const Tensor<T>& x) {
   auto y = empty<T>(x.shape());
-  parallel_ranges(static_cast<Index>(x.size()), Index{1} << 16, [&](Index begin, Index end) {
-    std::copy(x.data() + begin, x.data() + end, y.data() + begin);
-  });
+  T* to = y.data();
+  const T* from = x.data();
+  const auto& kernel = kernels::table<kernels::Elementwise<T>>();
+  parallel_ranges(static_cast<Index>(x.size()), Index{1} << 16,
+                  [&](Index begin, Index end) { kernel.copy(to + begin, from + begin, end - begin); });
   return y;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "strata/framework/elementwise.hpp"
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 
 namespace strata {
@@ -48,8 +50,9 @@ Tensor<T> Concat<T>::do_forward(std::vector<Tensor<T>> x) const {
   auto y = empty<T>(output_shape(shapes));
   if (y.size() == 0) return y;
   const auto row = static_cast<Index>(y.size() / y.shape()[0]);
+  const auto& kernel = kernels::table<kernels::Elementwise<T>>();
   for_each_block(x, [&](Index offset, Index k, Index size, Index n) {
-    std::copy_n(x[k].data() + n * size, size, y.data() + n * row + offset);
+    kernel.copy(y.data() + n * row + offset, x[k].data() + n * size, size);
   });
   return y;
 }
@@ -60,8 +63,9 @@ std::vector<Tensor<T>> Concat<T>::do_backward(Tensor<T> dy, const std::vector<Sh
   for (const Shape& shape : inputs) dx.push_back(empty<T>(shape));
   if (dy.size() == 0) return dx;
   const auto row = static_cast<Index>(dy.size() / dy.shape()[0]);
+  const auto& kernel = kernels::table<kernels::Elementwise<T>>();
   for_each_block(dx, [&](Index offset, Index k, Index size, Index n) {
-    std::copy_n(dy.data() + n * row + offset, size, dx[k].data() + n * size);
+    kernel.copy(dx[k].data() + n * size, dy.data() + n * row + offset, size);
   });
   return dx;
 }

@@ -1,4 +1,4 @@
-// The sum of two tensors, as branches of a network need it.
+// Sums and copies of arrays, as branches of a network need them.
 #pragma once
 
 #include "strata/framework/index.hpp"
@@ -6,9 +6,11 @@
 namespace strata::kernels {
 
 template <class T>
-struct Accumulate {
+struct Elementwise {
   /// a[i] += b[i].
   void (*add)(T* a, const T* b, Index count);
+  /// to[i] = from[i]; the two do not overlap.
+  void (*copy)(T* to, const T* from, Index count);
 };
 
 }  // namespace strata::kernels
