@@ -14,7 +14,7 @@ void add(T* __restrict a, const T* __restrict b, Index count) {
 }
 
 // Vectors by hand: a plain loop becomes memcpy, whose `rep movsb` (from 2 KB in glibc) is ten times slower on
-// some processors where source and destination have the same place in a page, as planes of images often do.
+// Zen where the destination lies a few bytes further in its page than the source does in its own.
 template <class T>
 void copy(T* __restrict to, const T* __restrict from, Index count) {
   using Batch = xsimd::batch<T>;

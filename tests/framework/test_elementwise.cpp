@@ -1,5 +1,4 @@
 #include "strata/framework/elementwise.hpp"
-
 #include "tests/layers/layer_checks.hpp"
 
 namespace strata {
