@@ -1,6 +1,7 @@
 #include "strata/layers/conv_2d.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include "strata/layers/convolution_inference.hpp"
 #include "strata/layers/convolution_options.hpp"
@@ -108,26 +109,26 @@ Tensor<T> Conv2D<T>::do_infer(Tensor<T> x) const {
 }
 
 template <class T>
-void Conv2D<T>::compute_parameter_gradients(const Tensor<T>& dy) {
-  const kernels::ConvolutionShape shape = convolution(x_.shape());
-  kernels::convolve_backward_weights(shape, x_.data(), dy.data(), weight_.gradient.data());
+void Conv2D<T>::compute_bias_gradient(const kernels::ConvolutionShape& shape, const Tensor<T>& dy) {
   if (bias_) kernels::sum_per_channel(shape.batch, out_, shape.out_size(), dy.data(), bias_->gradient.data());
 }
 
 template <class T>
 Tensor<T> Conv2D<T>::do_backward(Tensor<T> dy) {
-  compute_parameter_gradients(dy);
-  Tensor<T> dx = std::move(x_);  // x is no longer needed, its memory is
-  x_ = Tensor<T>();
-  kernels::convolve_backward_data<T>(convolution(dx.shape()), dy.data(), weight_.value.data(), nullptr,
-                                     dx.data());
+  const kernels::ConvolutionShape shape = convolution(x_.shape());
+  compute_bias_gradient(shape, dy);
+  Tensor<T> dx = std::exchange(x_, {});  // x is no longer needed, its memory is
+  kernels::convolve_backward(shape, dx.data(), dy.data(), weight_.value.data(), weight_.gradient.data(),
+                             dx.data());
   return dx;
 }
 
 template <class T>
 void Conv2D<T>::do_backward_parameters(Tensor<T> dy) {
-  compute_parameter_gradients(dy);
-  x_ = Tensor<T>();
+  const kernels::ConvolutionShape shape = convolution(x_.shape());
+  compute_bias_gradient(shape, dy);
+  const Tensor<T> x = std::exchange(x_, {});
+  kernels::convolve_backward_weights(shape, x.data(), dy.data(), weight_.gradient.data());
 }
 
 template <class T>

@@ -70,7 +70,7 @@ class Conv2D final : public Layer<T> {
 
   kernels::ConvolutionShape convolution(const Shape& input) const;
   Tensor<T> apply(const Tensor<T>& x) const;
-  void compute_parameter_gradients(const Tensor<T>& dy);
+  void compute_bias_gradient(const kernels::ConvolutionShape& shape, const Tensor<T>& dy);
 
   Index in_;
   Index out_;

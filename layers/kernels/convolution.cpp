@@ -126,6 +126,15 @@ void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const 
   gemm_convolve_backward_weights(shape, x, dy, dweight);
 }
 
+template <class T>
+void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, const T* weight, T* dweight,
+                       T* dx) {
+  if constexpr (std::is_same_v<T, float>)
+    if (use_winograd<T>(shape)) return winograd_convolve_backward(shape, x, dy, weight, dweight, dx);
+  convolve_backward_weights(shape, x, dy, dweight);
+  convolve_backward_data<T>(shape, dy, weight, nullptr, dx);
+}
+
 // By the pass of normalization that takes sums, whose sums of squares are not wanted here.
 template <class T>
 void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums) {
@@ -154,6 +163,7 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
   template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);               \
   template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*); \
   template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);        \
+  template void convolve_backward<T>(const ConvolutionShape&, const T*, const T*, const T*, T*, T*);  \
   template void sum_per_channel<T>(Index, Index, Index, const T*, T*);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)

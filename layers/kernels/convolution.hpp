@@ -71,6 +71,11 @@ void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T*
 template <class T>
 void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight);
 
+/// Both, without a bias; dx may be x.
+template <class T>
+void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, const T* weight, T* dweight,
+                       T* dx);
+
 /// sums[c] = sum over n,i of dy[n,c,i] for dy (batch, channels, size).
 template <class T>
 void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums);

@@ -57,6 +57,9 @@ class FrequencyScratch {
 
   const Frequencies& view() const { return view_; }
   float* matrix(Index frequency) const { return view_.data + frequency * view_.stride; }
+  Frequencies from_row(Index row) const {
+    return {view_.data + row * view_.channels, view_.stride, view_.channels};
+  }
   void clear() { std::fill_n(view_.data, size_, 0.0f); }
 
  private:
@@ -79,9 +82,8 @@ void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBloc
   for (Index n = 0; n < block.images; ++n) {
     table<PixelLayout>().to_pixels(x.at(block.image + n, rows.begin), x.plane(), x.channels, rows.count(),
                                    x.size.w, pixels.at(rows.begin - top, padding.w));
-    Frequencies target = out.view();
-    target.data += n * block.rows * tiling.columns * target.channels;
-    kernel.transform_input(pixels.view(), block.rows, tiling.columns, target);
+    kernel.transform_input(pixels.view(), block.rows, tiling.columns,
+                           out.from_row(n * block.rows * tiling.columns));
   }
 }
 
@@ -117,43 +119,161 @@ struct Slices {
   Index count;
 };
 
+// Transformed filters, or the columns from `first` on of their matrices.
+struct FilterView {
+  const float* data;
+  FilterFrequencies matrices;
+
+  FilterView from(Index first) const { return {data + first, matrices}; }
+};
+
+// The block's y, from the frequencies of x: a matrix product for each, and back to planes. `products` has
+// room for as many channels as y has.
+void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
+                    const FrequencyScratch& inputs, const FilterView& filters,
+                    const FrequencyScratch& products, const float* bias, bool rectify, const Planes<float>& y,
+                    Index first, Index channels) {
+  const Index in = inputs.view().channels, out = products.view().channels, columns = tiling.columns;
+  for (Index f = 0; f < kernel.frequencies; ++f)
+    gemm<float>(Transpose::no, Transpose::no, tiling.tiles(block), channels, filters.matrices.rows, 1,
+                inputs.matrix(f), in, filters.data + f * filters.matrices.stride(), filters.matrices.columns,
+                0, products.matrix(f), out);
+
+  const PixelScratch pixels(4 * block.rows, 4 * columns, out);
+  const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
+  for (Index n = 0; n < block.images; ++n) {
+    kernel.transform_output(products.from_row(n * block.rows * columns), block.rows, columns, pixels.view());
+    table<PixelLayout>().from_pixels(pixels.view(), bias, rectify, y.at(block.image + n, rows.begin, first),
+                                     y.plane(), channels, rows.count(), y.size.w);
+  }
+}
+
 // y = filters applied to x.
 void correlate(const Winograd& kernel, const Planes<const float>& x, Index batch, Size2D padding,
                const float* filters, const float* bias, bool rectify, const Planes<float>& y) {
-  const auto& layout = table<PixelLayout>();
-  const Index in = round_up(x.channels, layout.lanes), all_out = round_up(y.channels, layout.lanes);
-  const Index filter_stride = FilterFrequencies(x.channels, y.channels).stride();
+  const Index lanes = table<PixelLayout>().lanes, in = round_up(x.channels, lanes);
+  const FilterView all_filters{filters, FilterFrequencies(x.channels, y.channels)};
 
-  const Tiling tiling(batch, y.size, in, all_out, kernel.frequencies);
+  const Tiling tiling(batch, y.size, in, round_up(y.channels, lanes), kernel.frequencies);
   const Slices slices(tiling.blocks.count(), y.channels);
   parallel_for(tiling.blocks.count() * slices.count, [&](Index piece) {
     const RowBlock block = tiling.blocks[piece / slices.count];
     const Index first = piece % slices.count * slices.width;
-    const Index channels = std::min(slices.width, y.channels - first), out = round_up(channels, layout.lanes);
-    const Index tiles = tiling.tiles(block), columns = tiling.columns;
+    const Index channels = std::min(slices.width, y.channels - first), tiles = tiling.tiles(block);
     const FrequencyScratch inputs(kernel.frequencies, tiles, in);
-    FrequencyScratch products(kernel.frequencies, tiles, out);
-    PixelScratch input_pixels(seen_by(kernel, block.rows), seen_by(kernel, columns), in);
-    input_pixels.clear();
-    transform_block(kernel, tiling, block, x, padding, input_pixels, inputs);
-
-    if (out != channels) products.clear();
-    for (Index f = 0; f < kernel.frequencies; ++f)
-      gemm<float>(Transpose::no, Transpose::no, tiles, channels, x.channels, 1, inputs.matrix(f), in,
-                  filters + f * filter_stride + first, all_out, 0, products.matrix(f), out);
-
-    const PixelScratch output_pixels(4 * block.rows, 4 * columns, out);
-    const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
-    for (Index n = 0; n < block.images; ++n) {
-      Frequencies source = products.view();
-      source.data += n * block.rows * columns * out;
-      kernel.transform_output(source, block.rows, columns, output_pixels.view());
-      layout.from_pixels(output_pixels.view(), bias ? bias + first : nullptr, rectify,
-                         y.at(block.image + n, rows.begin) + first * y.plane(), y.plane(), channels,
-                         rows.count(), y.size.w);
-    }
+    FrequencyScratch products(kernel.frequencies, tiles, round_up(channels, lanes));
+    if (channels % lanes != 0) products.clear();
+    PixelScratch pixels(seen_by(kernel, block.rows), seen_by(kernel, tiling.columns), in);
+    pixels.clear();
+    transform_block(kernel, tiling, block, x, padding, pixels, inputs);
+    multiply_block(kernel, tiling, block, inputs, all_filters.from(first), products,
+                   bias ? bias + first : nullptr, rectify, y, first, channels);
   });
 }
+
+// The window of dx at a pixel starts so far above and left of it in dy.
+Size2D padding_of_gradient(const ConvolutionShape& s) {
+  return {s.kernel.h - 1 - s.padding.h, s.kernel.w - 1 - s.padding.w};
+}
+
+// What dy is correlated with to give dx: the filters turned by 180 degrees, channels swapped.
+Tensor<float> turned_filters(const Winograd& kernel, const ConvolutionShape& s, const float* weight) {
+  const Index taps = s.kernel.h * s.kernel.w;
+  const Filters filters{const_cast<float*>(weight), s.in_channels * taps, taps, s.in_channels};
+  return FilterFrequencies(s.out_channels, s.in_channels).transform(kernel, filters, /*rotate=*/true);
+}
+
+// dweight and, where that can be had in the same pass, dx: dy is made pixels once for both.
+class BackwardPass {
+ public:
+  BackwardPass(const ConvolutionShape& shape, const float* x, const float* dy)
+      : s_(shape),
+        x_{x, shape.in_channels, shape.in},
+        dy_{dy, shape.out_channels, shape.out},
+        kernel_(transforms(shape.kernel.h)),
+        in_(round_up(shape.in_channels, table<PixelLayout>().lanes)),
+        out_(round_up(shape.out_channels, table<PixelLayout>().lanes)),
+        tiling_(shape.batch, shape.out, in_, out_, kernel_.frequencies),
+        stride_(frequency_stride(shape.in_channels, out_)),
+        partials_(tiling_.blocks.count(), partial_size() * Index{sizeof(float)}) {}
+
+  // Blocks of dx are those of dy, need nothing of x that another block's dx may have overwritten, and
+  // partial sums, of which each is one thread's, are no fewer than a processor's threads.
+  bool can_give_dx() const {
+    constexpr Index kEnough = 16;
+    return s_.in == s_.out && !tiling_.blocks.split_images() && partials_.count >= kEnough;
+  }
+
+  void run(float* dweight, const float* turned = nullptr, float* dx = nullptr) const {
+    Scratch<float> sums(partials_.count * partial_size());
+    parallel_for(partials_.count, [&](Index partial) {
+      run_partial(partial, sums.data() + partial * partial_size(), turned, dx);
+    });
+    const Index taps = s_.kernel.h * s_.kernel.w;
+    const Filters filters{dweight, taps, s_.in_channels * taps, s_.out_channels};
+    const Index grain = std::max<Index>(1, Index{4096} / out_);
+    parallel_ranges(s_.in_channels, grain, [&](Index begin, Index end) {
+      kernel_.transform_filter_gradient({sums.data(), stride_, out_}, partial_size(), partials_.count, begin,
+                                        end, filters);
+    });
+  }
+
+ private:
+  // A partial sum holds a matrix (in_channels, out) for each frequency.
+  Index partial_size() const { return kernel_.frequencies * stride_; }
+
+  void run_partial(Index partial, float* sum, const float* turned, float* dx) const {
+    if (out_ != s_.out_channels) std::fill_n(sum, partial_size(), 0.0f);
+    const Index max_rows = tiling_.blocks.max_rows(), columns = tiling_.columns;
+    const FrequencyScratch inputs(kernel_.frequencies, tiling_.max_tiles(), in_);
+    const FrequencyScratch gradients(kernel_.frequencies, tiling_.max_tiles(), out_);
+    PixelScratch input_pixels(seen_by(kernel_, max_rows), seen_by(kernel_, columns), in_);
+    // For dx, the pixels of all of a block's images are kept, each with what its windows see around it.
+    const Size2D margin = turned ? padding_of_gradient(s_) : Size2D(0);
+    const Index height = turned ? seen_by(kernel_, max_rows) : 4 * max_rows;
+    PixelScratch gradient_pixels(turned ? height * tiling_.blocks.max_images() : height,
+                                 turned ? seen_by(kernel_, columns) : 4 * columns, out_);
+    const Index first = partial * partials_.blocks_each;
+    const Index last = std::min(first + partials_.blocks_each, tiling_.blocks.count());
+    for (Index b = first; b < last; ++b) {
+      const RowBlock block = tiling_.blocks[b];
+      const bool other_rows = b == first || tiling_.blocks.split_images();
+      if (other_rows) input_pixels.clear();
+      transform_block(kernel_, tiling_, block, x_, s_.padding, input_pixels, inputs);
+
+      if (other_rows) gradient_pixels.clear();
+      const RowRange rows(4 * block.first_row, 4 * block.rows, s_.out.h);
+      for (Index n = 0; n < block.images; ++n) {
+        const Pixels pixels = gradient_pixels.at((turned ? n * height : 0) + margin.h, margin.w);
+        table<PixelLayout>().to_pixels(dy_.at(block.image + n, rows.begin), dy_.plane(), s_.out_channels,
+                                       rows.count(), s_.out.w, pixels);
+        kernel_.transform_gradient(pixels, block.rows, columns, gradients.from_row(n * block.rows * columns));
+      }
+
+      for (Index f = 0; f < kernel_.frequencies; ++f)
+        gemm<float>(Transpose::yes, Transpose::no, s_.in_channels, s_.out_channels, tiling_.tiles(block), 1,
+                    inputs.matrix(f), in_, gradients.matrix(f), out_, b == first ? 0 : 1, sum + f * stride_,
+                    out_);
+      if (!turned) continue;
+      for (Index n = 0; n < block.images; ++n)
+        kernel_.transform_input(gradient_pixels.at(n * height, 0), block.rows, columns,
+                                gradients.from_row(n * block.rows * columns));
+      const FilterView filters{turned, FilterFrequencies(s_.out_channels, s_.in_channels)};
+      multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, nullptr,
+                     /*rectify=*/false, {dx, s_.in_channels, s_.in}, 0, s_.in_channels);
+    }
+  }
+
+  const ConvolutionShape& s_;
+  Planes<const float> x_;
+  Planes<const float> dy_;
+  const Winograd& kernel_;
+  Index in_;
+  Index out_;
+  Tiling tiling_;
+  Index stride_;
+  Partials partials_;
+};
 
 }  // namespace
 
@@ -184,68 +304,23 @@ void winograd_convolve(const ConvolutionShape& s, const float* x, const float* f
 void winograd_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
                                      const float* bias, float* dx) {
   const Winograd& kernel = transforms(s.kernel.h);
-  const Index taps = s.kernel.h * s.kernel.w;
-  const Filters filters{const_cast<float*>(weight), s.in_channels * taps, taps, s.in_channels};
-  const auto turned =
-      FilterFrequencies(s.out_channels, s.in_channels).transform(kernel, filters, /*rotate=*/true);
-  correlate(kernel, {dy, s.out_channels, s.out}, s.batch,
-            {s.kernel.h - 1 - s.padding.h, s.kernel.w - 1 - s.padding.w}, turned.data(), bias,
-            /*rectify=*/false, {dx, s.in_channels, s.in});
+  correlate(kernel, {dy, s.out_channels, s.out}, s.batch, padding_of_gradient(s),
+            turned_filters(kernel, s, weight).data(), bias, /*rectify=*/false, {dx, s.in_channels, s.in});
 }
 
 void winograd_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
                                         float* dweight) {
-  const Winograd& kernel = transforms(s.kernel.h);
-  const auto& layout = table<PixelLayout>();
-  const Index in = round_up(s.in_channels, layout.lanes), out = round_up(s.out_channels, layout.lanes);
-  const Tiling tiling(s.batch, s.out, in, out, kernel.frequencies);
+  BackwardPass(s, x, dy).run(dweight);
+}
 
-  // A partial sum holds a matrix (in_channels, out) for each frequency.
-  const Index stride = frequency_stride(s.in_channels, out), partial_size = kernel.frequencies * stride;
-  const Partials partials(tiling.blocks.count(), partial_size * Index{sizeof(float)});
-  Scratch<float> sums(partials.count * partial_size);
-
-  parallel_for(partials.count, [&](Index partial) {
-    float* sum = sums.data() + partial * partial_size;
-    if (out != s.out_channels) std::fill_n(sum, partial_size, 0.0f);
-    const Index max_rows = tiling.blocks.max_rows(), columns = tiling.columns;
-    const FrequencyScratch inputs(kernel.frequencies, tiling.max_tiles(), in);
-    const FrequencyScratch gradients(kernel.frequencies, tiling.max_tiles(), out);
-    PixelScratch input_pixels(seen_by(kernel, max_rows), seen_by(kernel, columns), in);
-    PixelScratch gradient_pixels(4 * max_rows, 4 * columns, out);
-    const Index first = partial * partials.blocks_each;
-    const Index last = std::min(first + partials.blocks_each, tiling.blocks.count());
-    for (Index b = first; b < last; ++b) {
-      const RowBlock block = tiling.blocks[b];
-      const bool other_rows = b == first || tiling.blocks.split_images();
-      if (other_rows) input_pixels.clear();
-      transform_block(kernel, tiling, block, {x, s.in_channels, s.in}, s.padding, input_pixels, inputs);
-
-      const Planes<const float> gradient{dy, s.out_channels, s.out};
-      if (other_rows) gradient_pixels.clear();
-      const RowRange rows(4 * block.first_row, 4 * block.rows, s.out.h);
-      for (Index n = 0; n < block.images; ++n) {
-        layout.to_pixels(gradient.at(block.image + n, rows.begin), gradient.plane(), s.out_channels,
-                         rows.count(), s.out.w, gradient_pixels.view());
-        Frequencies target = gradients.view();
-        target.data += n * block.rows * columns * out;
-        kernel.transform_gradient(gradient_pixels.view(), block.rows, columns, target);
-      }
-
-      for (Index f = 0; f < kernel.frequencies; ++f)
-        gemm<float>(Transpose::yes, Transpose::no, s.in_channels, s.out_channels, tiling.tiles(block), 1,
-                    inputs.matrix(f), in, gradients.matrix(f), out, b == first ? 0 : 1, sum + f * stride,
-                    out);
-    }
-  });
-
-  const Index taps = s.kernel.h * s.kernel.w;
-  const Filters filters{dweight, taps, s.in_channels * taps, s.out_channels};
-  const Index grain = std::max<Index>(1, Index{4096} / out);
-  parallel_ranges(s.in_channels, grain, [&](Index begin, Index end) {
-    kernel.transform_filter_gradient({sums.data(), stride, out}, partial_size, partials.count, begin, end,
-                                     filters);
-  });
+void winograd_convolve_backward(const ConvolutionShape& s, const float* x, const float* dy,
+                                const float* weight, float* dweight, float* dx) {
+  BackwardPass pass(s, x, dy);
+  if (!pass.can_give_dx()) {
+    pass.run(dweight);
+    return winograd_convolve_backward_data(s, dy, weight, nullptr, dx);
+  }
+  pass.run(dweight, turned_filters(transforms(s.kernel.h), s, weight).data(), dx);
 }
 
 }  // namespace strata::kernels

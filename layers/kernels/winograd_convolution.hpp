@@ -19,4 +19,8 @@ void winograd_convolve_backward_data(const ConvolutionShape& shape, const float*
 void winograd_convolve_backward_weights(const ConvolutionShape& shape, const float* x, const float* dy,
                                         float* dweight);
 
+/// Both; dx may be x.
+void winograd_convolve_backward(const ConvolutionShape& shape, const float* x, const float* dy,
+                                const float* weight, float* dweight, float* dx);
+
 }  // namespace strata::kernels

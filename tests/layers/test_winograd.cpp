@@ -70,6 +70,59 @@ TEST_P(Winograd, EqualsThePlainLoopsForLargerShapes) {
   }
 }
 
+// Enough blocks of whole images for both gradients in one pass, in the memory of x; and shapes that have to
+// take two.
+TEST_P(Winograd, GivesBothGradientsAtOnce) {
+  const Index same = kernel() / 2;
+  const ConvCase cases[] = {
+      {.batch = 67,
+       .in_channels = 5,
+       .out_channels = 19,
+       .size = {13, 15},
+       .kernel = kernel(),
+       .padding = same},
+      {.batch = 17,
+       .in_channels = 17,
+       .out_channels = 3,
+       .size = {30, 29},
+       .kernel = kernel(),
+       .padding = same},
+      {.batch = 130,
+       .in_channels = 16,
+       .out_channels = 16,
+       .size = {7, 16},
+       .kernel = kernel(),
+       .padding = same},
+      {.batch = 17,
+       .in_channels = 4,
+       .out_channels = 3,
+       .size = {33, 70},
+       .kernel = kernel(),
+       .padding = same},
+      {.batch = 67, .in_channels = 3, .out_channels = 4, .size = {14, 15}, .kernel = kernel(), .padding = 0},
+  };
+  const int before = num_threads();
+  for (const ConvCase& c : cases) {
+    SCOPED_TRACE(::testing::Message() << c);
+    Random random(3);
+    const Problem problem = make_problem(c, random);
+    for_each_instruction_set([&] {
+      const auto apart = run(kWinograd, problem);
+      for (const int threads : {1, 3}) {
+        set_num_threads(threads);
+        Tensor<float> dx = problem.x, dw = full<float>(problem.w.shape(), NAN);
+        kernels::winograd_convolve_backward(problem.shape, dx.data(), problem.dy.data(), problem.w.data(),
+                                            dw.data(), dx.data());
+        EXPECT_LE(max_error(dx, problem.expected.dx), tolerance());
+        EXPECT_LE(max_error(dw, problem.expected.dw), tolerance());
+        EXPECT_TRUE(same_bits(dx, apart.dx));
+        EXPECT_TRUE(same_bits(dw, apart.dw));
+      }
+      set_num_threads(before);
+    });
+  }
+}
+
 // Relative l2 errors on normal data: what the choice of interpolation points is for, and what giving up
 // Winograd gains.
 TEST_P(Winograd, IsAccurate) {
