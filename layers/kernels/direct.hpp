@@ -5,21 +5,27 @@
 
 namespace strata::kernels {
 
-/// c[m, n] (+)= sum over o, i of a[m, (o, i)] b[(o, i), n], where the sum runs over `outer` x `inner` terms.
+/// Where a run of terms starts.
+struct Run {
+  Index a;  ///< in every row of a
+  Index b;  ///< the row of b
+};
+
+/// c[m, n] (+)= sum over the terms t of a[m, t] b[t, n]. Terms come in runs of one length.
 /// Rows of a and c come in lines, as the pixels of an image do: row m is row m % line_rows of line
 /// m / line_rows. Rows of b and c are `columns` long, a multiple of PixelLayout::lanes.
 struct Product {
   Index rows;
   Index line_rows;
   Index columns;
-  Index outer;
-  Index inner;
+  Index run_count;
+  Index run_length;
+  const Run* runs;
 
   const float* a;
   Index a_line;
   Index a_row;
-  const Index* a_outer;  ///< where the terms (o, 0) are, from term (0, 0) of a row
-  Index a_inner;
+  Index a_term;  ///< from one term of a run to the next; in b that is the next row
 
   const float* b;
   Index b_row;

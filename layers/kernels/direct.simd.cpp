@@ -52,11 +52,11 @@ void multiply_tile(const Product& p, Index m, Index n) {
       for (int v = 0; v < vectors; ++v) sums[r][v] = Vector::load_aligned(c[r] + v * kLanes);
   }
 
-  const Index a_inner = p.a_inner, b_row = p.b_row;
-  const float* b = p.b + n;
-  for (Index o = 0; o < p.outer; ++o) {
-    Index next = p.a_outer[o];
-    for (Index i = 0; i < p.inner; ++i, next += a_inner, b += b_row) {
+  const Index a_term = p.a_term, b_row = p.b_row;
+  for (Index run = 0; run < p.run_count; ++run) {
+    Index next = p.runs[run].a;
+    const float* b = p.b + p.runs[run].b * b_row + n;
+    for (Index i = 0; i < p.run_length; ++i, next += a_term, b += b_row) {
       Vector factors[vectors];
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v) factors[v] = Vector::load_aligned(b + v * kLanes);

@@ -30,6 +30,23 @@ struct FilterMatrix {
   Index size() const { return groups * group_size(); }
 };
 
+// Those of `taps` rows of taps, one every `step` rows from row `top` on, that lie in an image.
+RowRange taps_inside(Index top, Index step, Index taps, Index height) {
+  const Index above = std::min(taps, ceil_div(std::max<Index>(0, -top), step));
+  return {above, std::max(above, ceil_div(std::max<Index>(0, height - top), step)) - above, taps};
+}
+
+// Calls band(first, rows, taps) for bands of rows whose windows have the same rows of taps inside of the
+// image: nothing is multiplied by the zeros above and below it. taps_of(row) tells a row's.
+template <class TapsOf, class Band>
+void for_each_band(Index rows, const TapsOf& taps_of, const Band& band) {
+  for (Index row = 0, end; row < rows; row = end) {
+    const RowRange taps = taps_of(row);
+    for (end = row + 1; end < rows && taps_of(end) == taps;) ++end;
+    band(row, end - row, taps);
+  }
+}
+
 // The correlation of x with filters; only what its loops need.
 struct Correlation {
   Index batch;
@@ -73,6 +90,10 @@ struct Correlation {
   // Right of the image as many zeros as the last window needs.
   Index input_columns() const {
     return std::max((y.size.w - 1) * stride.w + (kernel.w - 1) * dilation.w + 1, x.size.w + padding.w);
+  }
+  // The rows of taps of an output row's windows that lie in the image.
+  RowRange taps_inside(Index row) const {
+    return strata::kernels::taps_inside(row * stride.h - padding.h, dilation.h, kernel.h, x.size.h);
   }
   // Fills the pixels of a group that a block of an image's output rows sees.
   void load(const PixelLayout& layout, const RowBlock& block, Index image, Index group,
@@ -123,16 +144,18 @@ void pack(const FilterMatrix& matrix, const float* weight, Index step, const Pla
 // The terms of a sum over a window of pixels: a term for each channel of each tap. A row of taps that lie
 // side by side is one run of terms; each of the others is a run.
 struct WindowTerms {
-  std::vector<Index> runs;  // where they start, from the window's first tap
+  std::vector<Run> runs;  // from the window's first tap on
+  Index runs_a_row;       // of taps
   Index run_length;
 
   WindowTerms(const Pixels& pixels, Size2D taps, Size2D tap_step) {
     const bool side_by_side = taps.w == 1 || tap_step.w == 1;
-    const Index runs_a_row = side_by_side ? 1 : taps.w;
+    runs_a_row = side_by_side ? 1 : taps.w;
     run_length = (side_by_side ? taps.w : 1) * pixels.channels;
     for (Index i = 0; i < taps.h; ++i)
       for (Index j = 0; j < runs_a_row; ++j)
-        runs.push_back(i * tap_step.h * pixels.row_stride + j * tap_step.w * pixels.channels);
+        runs.push_back({i * tap_step.h * pixels.row_stride + j * tap_step.w * pixels.channels,
+                        std::ssize(runs) * run_length});
   }
 };
 
@@ -150,22 +173,25 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
     const WindowTerms terms(input.view(), s.kernel, s.dilation);
     for (Index n = block.image; n < block.image + block.images; ++n) {
       s.load(layout, block, n, group, input.view());
-      kernel.multiply({.rows = block.rows * s.y.size.w,
-                       .line_rows = s.y.size.w,
-                       .columns = matrix.columns,
-                       .outer = std::ssize(terms.runs),
-                       .inner = terms.run_length,
-                       .a = input.view().data,
-                       .a_line = s.stride.h * input.view().row_stride,
-                       .a_row = s.stride.w * s.in(),
-                       .a_outer = terms.runs.data(),
-                       .a_inner = 1,
-                       .b = filters + group * matrix.group_size(),
-                       .b_row = matrix.columns,
-                       .c = output.view().data,
-                       .c_line = output.view().row_stride,
-                       .c_row = matrix.columns,
-                       .accumulate = false});
+      const auto taps_of = [&](Index row) { return s.taps_inside(block.first_row + row); };
+      for_each_band(block.rows, taps_of, [&](Index first, Index rows, RowRange taps) {
+        kernel.multiply({.rows = rows * s.y.size.w,
+                         .line_rows = s.y.size.w,
+                         .columns = matrix.columns,
+                         .run_count = taps.count() * terms.runs_a_row,
+                         .run_length = terms.run_length,
+                         .runs = terms.runs.data() + taps.begin * terms.runs_a_row,
+                         .a = input.at(first * s.stride.h, 0).data,
+                         .a_line = s.stride.h * input.view().row_stride,
+                         .a_row = s.stride.w * s.in(),
+                         .a_term = 1,
+                         .b = filters + group * matrix.group_size(),
+                         .b_row = matrix.columns,
+                         .c = output.at(first, 0).data,
+                         .c_line = output.view().row_stride,
+                         .c_row = matrix.columns,
+                         .accumulate = false});
+      });
       layout.from_pixels(output.view(), bias ? bias + group * s.out() : nullptr, rectify,
                          s.y.at(n, block.first_row, group * s.out()), s.y.plane(), s.out(), block.rows,
                          s.y.size.w);
@@ -309,29 +335,45 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
         if (rows <= 0) continue;
         const WindowTerms terms(input.view(), phase.taps(), {step(phase.rows), step(phase.columns)});
         const Index line = ceil_div(s.in.w - x, s.stride.w);
-        kernel.multiply(
-            {.rows = rows * line,
-             .line_rows = line,
-             .columns = columns,
-             .outer = std::ssize(terms.runs),
-             .inner = terms.run_length,
-             .a = input.at(u - first_u + phase.rows[0].place, v - first.w + phase.columns[0].place).data,
-             .a_line = input.view().row_stride,
-             .a_row = out,
-             .a_outer = terms.runs.data(),
-             .a_inner = 1,
-             .b = filters.data() + phase.filters + group * phase.taps().h * phase.taps().w * out * columns,
-             .b_row = columns,
-             .c = output.at(u * s.stride.h - above - y_begin, x).data,
-             .c_line = s.stride.h * output.view().row_stride,
-             .c_row = s.stride.w * columns,
-             .accumulate = false});
+        const Index first_seen = u - first_u + phase.rows[0].place;  // by row u, of `input`
+        const auto taps_of = [&](Index row) {
+          return taps_inside(top + first_seen + row, step(phase.rows), phase.taps().h, s.out.h);
+        };
+        for_each_band(rows, taps_of, [&](Index band, Index band_rows, RowRange taps) {
+          kernel.multiply(
+              {.rows = band_rows * line,
+               .line_rows = line,
+               .columns = columns,
+               .run_count = taps.count() * terms.runs_a_row,
+               .run_length = terms.run_length,
+               .runs = terms.runs.data() + taps.begin * terms.runs_a_row,
+               .a = input.at(first_seen + band, v - first.w + phase.columns[0].place).data,
+               .a_line = input.view().row_stride,
+               .a_row = out,
+               .a_term = 1,
+               .b = filters.data() + phase.filters + group * phase.taps().h * phase.taps().w * out * columns,
+               .b_row = columns,
+               .c = output.at((u + band) * s.stride.h - above - y_begin, x).data,
+               .c_line = s.stride.h * output.view().row_stride,
+               .c_row = s.stride.w * columns,
+               .accumulate = false});
+        });
       }
       layout.from_pixels(output.view(), bias ? bias + group * in : nullptr, /*rectify=*/false,
                          result.at(n, y_begin, group * in), result.plane(), in, y_end - y_begin, s.in.w);
     }
   });
 }
+
+namespace {
+
+// A row of results: what its first tap sees and where its gradients are, and which rows of taps see anything.
+struct Line {
+  Run first_tap;
+  RowRange taps;
+};
+
+}  // namespace
 
 void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
                                       float* dweight) {
@@ -364,34 +406,42 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
     for (Index b = first; b < last; ++b) {
       const RowBlock block = blocks[b];
       if (b == first || blocks.split_images()) input.clear();
-      std::vector<Index> lines;  // what the first tap of each row of results sees
+      std::vector<Line> lines;
       for (Index m = 0; m < block.images; ++m) {
         c.load(layout, block, block.image + m, group, input.at(m * rows_an_image, 0));
         layout.to_pixels(gradient.at(block.image + m, block.first_row, group * matrix.outputs),
                          gradient.plane(), matrix.outputs, block.rows, s.out.w, output.at(m * block.rows, 0));
         for (Index row = 0; row < block.rows; ++row)
-          lines.push_back((m * rows_an_image + row * s.stride.h) * input.view().row_stride);
+          lines.push_back({{(m * rows_an_image + row * s.stride.h) * input.view().row_stride,
+                            (m * block.rows + row) * s.out.w},
+                           c.taps_inside(block.first_row + row)});
       }
       const Index lines_each = ceil_div(std::ssize(lines), ceil_div(std::ssize(lines) * s.out.w, kCached));
       for (Index line = 0; line < std::ssize(lines); line += lines_each, accumulate = true)
-        for (Index i = 0; i < s.kernel.h; ++i)
+        for (Index i = 0; i < s.kernel.h; ++i) {
+          std::vector<Run> runs;
+          for (Index n = line; n < std::min(line + lines_each, std::ssize(lines)); ++n) {
+            const Line& seen = lines[static_cast<std::size_t>(n)];
+            if (seen.taps.begin <= i && i < seen.taps.end) runs.push_back(seen.first_tap);
+          }
           for (Index j = 0; j < products_a_row; ++j)
             kernel.multiply({.rows = rows,
                              .line_rows = rows,
                              .columns = matrix.columns,
-                             .outer = std::min(lines_each, std::ssize(lines) - line),
-                             .inner = s.out.w,
+                             .run_count = std::ssize(runs),
+                             .run_length = s.out.w,
+                             .runs = runs.data(),
                              .a = input.at(i * s.dilation.h, j * s.dilation.w).data,
                              .a_line = 0,
                              .a_row = 1,
-                             .a_outer = lines.data() + line,
-                             .a_inner = s.stride.w * in,
-                             .b = output.at(line, 0).data,
+                             .a_term = s.stride.w * in,
+                             .b = output.view().data,
                              .b_row = matrix.columns,
                              .c = sum + (i * s.kernel.w + j) * in * matrix.columns,
                              .c_line = 0,
                              .c_row = matrix.columns,
                              .accumulate = accumulate});
+        }
     }
   });
 

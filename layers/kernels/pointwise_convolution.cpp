@@ -75,17 +75,17 @@ void mix(const Mix& s) {
         panels.gather(s.x + (image * s.groups + group) * s.inputs * s.plane + position, s.plane, s.inputs,
                       length, from.data() + place, pitch);
       });
-      const Index start = 0;
+      const Run all{0, 0};
       kernel.multiply({.rows = outputs,
                        .line_rows = outputs,
                        .columns = round_up(end_position - at, lanes),
-                       .outer = 1,
-                       .inner = s.inputs,
+                       .run_count = 1,
+                       .run_length = s.inputs,
+                       .runs = &all,
                        .a = s.weights + group * s.inputs * s.outputs + first * s.weight_output,
                        .a_line = 0,
                        .a_row = s.weight_output,
-                       .a_outer = &start,
-                       .a_inner = s.weight_input,
+                       .a_term = s.weight_input,
                        .b = from.data(),
                        .b_row = pitch,
                        .c = to.data(),
@@ -151,8 +151,7 @@ void pointwise_convolve_backward_weights(const ConvolutionShape& s, const float*
     const Index positions = std::min(kCached, blocks.max_rows());
     const Index images = std::clamp<Index>(kCached / blocks.max_rows(), 1, blocks.max_images());
     const PixelScratch pixels(images, positions, columns);
-    std::vector<Index> gradients(static_cast<std::size_t>(images));
-    for (Index m = 0; m < images; ++m) gradients[static_cast<std::size_t>(m)] = m * s.out_channels * plane;
+    std::vector<Run> runs(static_cast<std::size_t>(images));
     const Index first = partial * partials.blocks_each;
     const Index last = std::min(first + partials.blocks_each, blocks.count());
     bool accumulate = false;
@@ -163,19 +162,21 @@ void pointwise_convolve_backward_weights(const ConvolutionShape& s, const float*
         for (Index position = block.first_row; position < end; position += positions, accumulate = true) {
           const Index some_images = std::min(images, images_end - image);
           const Index some = std::min(positions, end - position);
-          for (Index m = 0; m < some_images; ++m)
+          for (Index m = 0; m < some_images; ++m) {
+            runs[static_cast<std::size_t>(m)] = {m * s.out_channels * plane, m * some};
             layout.to_pixels(x + ((image + m) * s.in_channels + group * in) * plane + position, plane, in, 1,
                              some, {pixels.view().data + m * some * columns, 0, columns});
+          }
           kernel.multiply({.rows = out,
                            .line_rows = out,
                            .columns = columns,
-                           .outer = some_images,
-                           .inner = some,
+                           .run_count = some_images,
+                           .run_length = some,
+                           .runs = runs.data(),
                            .a = dy + (image * s.out_channels + group * out) * plane + position,
                            .a_line = 0,
                            .a_row = plane,
-                           .a_outer = gradients.data(),
-                           .a_inner = 1,
+                           .a_term = 1,
                            .b = pixels.view().data,
                            .b_row = columns,
                            .c = sum,

@@ -83,6 +83,7 @@ struct RowRange {
   RowRange(Index first, Index count, Index height)
       : begin(std::max<Index>(0, first)), end(std::min(height, first + count)) {}
   Index count() const { return end - begin; }
+  bool operator==(const RowRange&) const = default;
 
   Index begin;
   Index end;
