@@ -14,7 +14,7 @@ namespace strata::detail {
 /// Calls body(begin, count) for every range of a parameter, in parallel.
 template <class T, class Body>
 void for_each_range(const Parameter<T>& parameter, const Body& body) {
-  constexpr Index kGrain = Index{1} << 15;
+  constexpr Index kGrain = Index{1} << 13;
   parallel_ranges(static_cast<Index>(parameter.value.size()), kGrain,
                   [&](Index begin, Index end) { body(begin, end - begin); });
 }

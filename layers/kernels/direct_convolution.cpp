@@ -114,7 +114,7 @@ template <class Run>
 void for_each_run(const FilterMatrix& matrix, const Run& run) {
   const Index parts = ceil_div(matrix.columns, kOutputs),
               rows = matrix.taps.h * matrix.taps.w * matrix.inputs;
-  parallel_ranges(matrix.groups * parts, std::max<Index>(1, (Index{1} << 11) / rows),
+  parallel_ranges(matrix.groups * parts, std::max<Index>(1, (Index{1} << 9) / rows),
                   [&](Index begin, Index end) {
                     for (Index part = begin; part < end; ++part) {
                       const Index g = part / parts, k = part % parts * kOutputs;
@@ -445,7 +445,7 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
     }
   });
 
-  parallel_ranges(size, Index{1} << 14, [&](Index begin, Index end) {
+  parallel_ranges(size, (Index{1} << 15) / partials.count, [&](Index begin, Index end) {
     for (Index p = 1; p < partials.count; ++p)
       for (Index i = begin; i < end; ++i) sums.data()[i] += sums.data()[p * size + i];
   });

@@ -187,7 +187,7 @@ void pointwise_convolve_backward_weights(const ConvolutionShape& s, const float*
     }
   });
 
-  parallel_ranges(s.out_channels, std::max<Index>(1, (Index{1} << 14) / columns),
+  parallel_ranges(s.out_channels, std::max<Index>(1, (Index{1} << 15) / (partials.count * columns)),
                   [&](Index begin, Index end) {
                     for (Index k = begin; k < end; ++k)
                       for (Index c = 0; c < in; ++c) {

@@ -68,6 +68,12 @@ class FrequencyScratch {
   Frequencies view_;
 };
 
+// Rows that are worth a piece of work, where each reads or writes so many floats.
+Index rows_worth_a_piece(Index floats_a_row) {
+  constexpr Index kFloats = Index{1} << 15;
+  return std::max<Index>(1, kFloats / floats_a_row);
+}
+
 // Rows, or columns, of the input that so many tiles see.
 Index seen_by(const Winograd& kernel, Index tiles) {
   return 4 * tiles + kernel.kernel - 1;
@@ -96,7 +102,7 @@ struct FilterFrequencies {
 
   Tensor<float> transform(const Winograd& kernel, const Filters& filters, bool rotate) const {
     auto result = empty<float>({static_cast<std::size_t>(kernel.frequencies * stride())});
-    parallel_ranges(rows, std::max<Index>(1, Index{4096} / columns), [&](Index begin, Index end) {
+    parallel_ranges(rows, rows_worth_a_piece(kernel.frequencies * columns), [&](Index begin, Index end) {
       kernel.transform_filters(filters, rotate, begin, end, {result.data(), stride(), columns});
     });
     return result;
@@ -211,7 +217,7 @@ class BackwardPass {
     });
     const Index taps = s_.kernel.h * s_.kernel.w;
     const Filters filters{dweight, taps, s_.in_channels * taps, s_.out_channels};
-    const Index grain = std::max<Index>(1, Index{4096} / out_);
+    const Index grain = rows_worth_a_piece(partials_.count * kernel_.frequencies * out_);
     parallel_ranges(s_.in_channels, grain, [&](Index begin, Index end) {
       kernel_.transform_filter_gradient({sums.data(), stride_, out_}, partial_size(), partials_.count, begin,
                                         end, filters);
