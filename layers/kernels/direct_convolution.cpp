@@ -169,7 +169,7 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
     const Index group = piece % s.groups;
     PixelScratch input(s.input_rows(block.rows), s.input_columns(), s.in());
     const PixelScratch output(block.rows, s.y.size.w, matrix.columns);
-    input.clear();
+    input.clear_beside(s.padding.w, s.x.size.w);
     const WindowTerms terms(input.view(), s.kernel, s.dilation);
     for (Index n = block.image; n < block.image + block.images; ++n) {
       s.load(layout, block, n, group, input.view());
@@ -314,7 +314,7 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
     const Index group = piece % s.groups;
     PixelScratch input(block.rows + reached.h, width, out);
     PixelScratch output(block.rows * s.stride.h, s.in.w, columns);
-    input.clear();
+    input.clear_beside(left, s.out.w);
     if (!all_written) output.clear();
     const Index first_u = first.h + block.first_row, top = first_u - reached.h;
     const Index y_begin = std::max<Index>(0, first_u * s.stride.h - s.padding.h);
@@ -405,7 +405,7 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
     bool accumulate = false;
     for (Index b = first; b < last; ++b) {
       const RowBlock block = blocks[b];
-      if (b == first || blocks.split_images()) input.clear();
+      if (b == first) input.clear_beside(s.padding.w, s.in.w);
       std::vector<Line> lines;
       for (Index m = 0; m < block.images; ++m) {
         c.load(layout, block, block.image + m, group, input.at(m * rows_an_image, 0));

@@ -83,6 +83,7 @@ struct RowRange {
   RowRange(Index first, Index count, Index height)
       : begin(std::max<Index>(0, first)), end(std::min(height, first + count)) {}
   Index count() const { return end - begin; }
+  RowRange from(Index first) const { return {begin - first, end - begin, end - first}; }
   bool operator==(const RowRange&) const = default;
 
   Index begin;
@@ -98,6 +99,20 @@ class PixelScratch {
         view_{scratch_.data(), columns * channels, channels} {}
 
   void clear() { std::fill_n(view_.data, size_, 0.0f); }
+  /// All but the columns [left, left + columns) of `rows`.
+  void clear_around(const RowRange& rows, Index left, Index columns) {
+    if (rows.count() <= 0) return clear();
+    const Index begin = left * view_.channels, end = begin + columns * view_.channels;
+    float* row = view_.data + rows.begin * view_.row_stride;
+    std::fill(view_.data, row + begin, 0.0f);
+    for (Index r = rows.begin + 1; r < rows.end; ++r, row += view_.row_stride)
+      std::fill(row + end, row + view_.row_stride + begin, 0.0f);
+    std::fill(row + end, view_.data + size_, 0.0f);
+  }
+  /// All but these columns of all rows.
+  void clear_beside(Index left, Index columns) {
+    clear_around({0, size_ / view_.row_stride, size_ / view_.row_stride}, left, columns);
+  }
   const Pixels& view() const { return view_; }
   Pixels at(Index row, Index column) const { return view_.at(row, column); }
 

@@ -81,10 +81,11 @@ Index seen_by(const Winograd& kernel, Index tiles) {
 
 // B^T d B of a block's tiles. Tile (0, 0) starts `padding` above and left of the image.
 void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
-                     const Planes<const float>& x, Size2D padding, const PixelScratch& pixels,
+                     const Planes<const float>& x, Size2D padding, PixelScratch& pixels,
                      const FrequencyScratch& out) {
   const Index top = 4 * block.first_row - padding.h;
   const RowRange rows(top, seen_by(kernel, block.rows), x.size.h);
+  pixels.clear_around(rows.from(top), padding.w, x.size.w);
   for (Index n = 0; n < block.images; ++n) {
     table<PixelLayout>().to_pixels(x.at(block.image + n, rows.begin), x.plane(), x.channels, rows.count(),
                                    x.size.w, pixels.at(rows.begin - top, padding.w));
@@ -170,7 +171,6 @@ void correlate(const Winograd& kernel, const Planes<const float>& x, Index batch
     FrequencyScratch products(kernel.frequencies, tiles, round_up(channels, lanes));
     if (channels % lanes != 0) products.clear();
     PixelScratch pixels(seen_by(kernel, block.rows), seen_by(kernel, tiling.columns), in);
-    pixels.clear();
     transform_block(kernel, tiling, block, x, padding, pixels, inputs);
     multiply_block(kernel, tiling, block, inputs, all_filters.from(first), products,
                    bias ? bias + first : nullptr, rectify, y, first, channels);
@@ -243,11 +243,9 @@ class BackwardPass {
     const Index last = std::min(first + partials_.blocks_each, tiling_.blocks.count());
     for (Index b = first; b < last; ++b) {
       const RowBlock block = tiling_.blocks[b];
-      const bool other_rows = b == first || tiling_.blocks.split_images();
-      if (other_rows) input_pixels.clear();
       transform_block(kernel_, tiling_, block, x_, s_.padding, input_pixels, inputs);
 
-      if (other_rows) gradient_pixels.clear();
+      if (b == first || tiling_.blocks.split_images()) gradient_pixels.clear();
       const RowRange rows(4 * block.first_row, 4 * block.rows, s_.out.h);
       for (Index n = 0; n < block.images; ++n) {
         const Pixels pixels = gradient_pixels.at((turned ? n * height : 0) + margin.h, margin.w);
