@@ -66,9 +66,12 @@ struct Correlation {
   // Output rows that are worth a piece of work, of which there are enough for many threads: they see more
   // rows of their own than of their neighbors.
   Index rows_worth_a_piece(Index columns) const {
-    constexpr Index kMultiplyAdds = Index{1} << 19, kPieces = 16;
-    return std::max({ceil_div(kMultiplyAdds, y.size.w * columns * kernel.h * kernel.w * in()),
-                     ceil_div(batch * y.size.h, kPieces), input_rows(1) / stride.h});
+    constexpr Index kMultiplyAdds = Index{1} << 18, kPieces = 16;
+    constexpr Index kMove = 8;  // to make a float a pixel's takes the time of some multiply-adds
+    const Index row = y.size.w * columns * kernel.h * kernel.w * in() +
+                      kMove * (y.size.w * columns + stride.h * x.size.w * in());
+    return std::max(
+        {ceil_div(kMultiplyAdds, row), ceil_div(batch * y.size.h, kPieces), input_rows(1) / stride.h});
   }
   // The rows of several images may add up to more than the cache holds: they are converted one image at a
   // time.
