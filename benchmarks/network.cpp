@@ -31,7 +31,7 @@ std::function<void()> training_step(std::shared_ptr<st::Layer<float>> net, st::T
                                     st::Labels labels) {
   auto optimizer = std::make_shared<st::SGD<float>>(st::SGDOptions{.learning_rate = 0.01, .momentum = 0.9});
   return [=, parameters = net->parameters(), loss = st::SoftmaxCrossEntropy<float>{}] {
-    auto result = loss(net->forward(images), labels);
+    auto result = loss(net->forward(st::copy(images)), labels);
     net->backward_parameters(std::move(result.gradient));
     optimizer->step(parameters);
   };
@@ -59,8 +59,8 @@ Work prepare(const json& request) {
     work.call = [=] { net->infer(images); };
   } else if (task == "forward-backward") {
     work.call = [=, dy = random.normal<float>(net->output_shape(shape))] {
-      net->forward(images);
-      net->backward(dy);
+      net->forward(st::copy(images));
+      net->backward(st::copy(dy));
     };
   } else {
     throw std::invalid_argument("unknown task '" + task + "'");

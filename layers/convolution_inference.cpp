@@ -17,7 +17,7 @@ template <class T>
 bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
   if (a.shape() != b.shape()) return false;
   std::atomic<bool> same = true;
-  parallel_ranges(static_cast<Index>(a.size()), Index{1} << 15, [&](Index begin, Index end) {
+  parallel_ranges(static_cast<Index>(a.size()), Index{1} << 14, [&](Index begin, Index end) {
     if (std::memcmp(a.data() + begin, b.data() + begin, static_cast<std::size_t>(end - begin) * sizeof(T)) !=
         0)
       same = false;
