@@ -83,6 +83,7 @@ struct RowRange {
   RowRange(Index first, Index count, Index height)
       : begin(std::max<Index>(0, first)), end(std::min(height, first + count)) {}
   Index count() const { return end - begin; }
+  /// The same rows, counted from row `first`.
   RowRange from(Index first) const { return {begin - first, end - begin, end - first}; }
   bool operator==(const RowRange&) const = default;
 
