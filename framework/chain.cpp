@@ -62,11 +62,11 @@ Tensor<T> Chain<T>::backward(Tensor<T> dy) {
 template <class T>
 void Chain<T>::backward_parameters(Tensor<T> dy) {
   if (layers_.empty()) return;
-  if (fused_ && training_.front().fused) {
-    backward_from(0, std::move(dy));
-    return;
-  }
-  layers_.front()->backward_parameters(backward_from(1, std::move(dy)));
+  dy = backward_from(1, std::move(dy));
+  if (fused_ && training_.front().fused)
+    training_.front().fused->backward_parameters(std::move(dy));
+  else
+    layers_.front()->backward_parameters(std::move(dy));
 }
 
 template <class T>

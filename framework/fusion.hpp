@@ -21,6 +21,8 @@ class TrainingFusion {
   virtual Index size() const = 0;
   virtual Tensor<T> forward(Tensor<T> x) = 0;
   virtual Tensor<T> backward(Tensor<T> dy) = 0;
+  /// The same where no one needs dx.
+  virtual void backward_parameters(Tensor<T> dy) { backward(std::move(dy)); }
 };
 
 /// The same for infer, which many threads may call at once. Made by Layer::fuse_inference.

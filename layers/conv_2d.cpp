@@ -5,6 +5,7 @@
 
 #include "strata/layers/convolution_inference.hpp"
 #include "strata/layers/convolution_options.hpp"
+#include "strata/layers/convolution_run.hpp"
 #include "strata/layers/kernels/convolution.hpp"
 
 namespace strata {
@@ -129,6 +130,11 @@ void Conv2D<T>::do_backward_parameters(Tensor<T> dy) {
   compute_bias_gradient(shape, dy);
   const Tensor<T> x = std::exchange(x_, {});
   kernels::convolve_backward_weights(shape, x.data(), dy.data(), weight_.gradient.data());
+}
+
+template <class T>
+std::unique_ptr<TrainingFusion<T>> Conv2D<T>::fuse_training(std::span<Layer<T>* const> chain) {
+  return ConvolutionRun<T>::at_front_of(chain);
 }
 
 template <class T>

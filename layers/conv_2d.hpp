@@ -54,6 +54,7 @@ class Conv2D final : public Layer<T> {
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Conv2D>(*this); }
   std::string type() const override { return "Conv2D"; }
   std::string options() const override;
+  std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer<T>* const> chain) override;
   std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer<T>* const> chain) override;
 
  protected:
@@ -67,6 +68,8 @@ class Conv2D final : public Layer<T> {
  private:
   template <class>
   friend class ConvolutionInference;
+  template <class>
+  friend class ConvolutionRun;
 
   kernels::ConvolutionShape convolution(const Shape& input) const;
   Tensor<T> apply(const Tensor<T>& x) const;

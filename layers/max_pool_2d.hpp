@@ -34,6 +34,8 @@ class MaxPool2D final : public Layer<T> {
  private:
   template <class>
   friend class NormFusion;
+  template <class>
+  friend class ConvolutionRun;
 
   Pooling pooling_;
   MaxPoolPlanes<T> planes_;

@@ -54,21 +54,35 @@ RunningStatistics<T>& NormalizationLayer<T>::running() {
 }
 
 template <class T>
-void NormalizationLayer<T>::normalize(Tensor<T> x, const normalization::Output<T>& output) {
-  const auto affine = this->affine();
+void NormalizationLayer<T>::begin(const Shape& x) {
   if (running_) running_->check(this->label());
   frozen_ = !this->training() && running_;
-  if (frozen_) {
+  if (frozen_)
     statistics_ = running_->statistics();
-    normalization::apply(normalization::per_channel(x.shape()), x.data(), output, statistics_, affine, eps_);
-  } else {
-    if (this->training()) check_training_batch(x.shape());
-    const auto all = sets(x.shape());
-    statistics_ = normalization::forward(all, x.data(), output, affine, eps_);
-    const auto m = static_cast<double>(all.elements());
+  else if (this->training())
+    check_training_batch(x);
+}
+
+template <class T>
+void NormalizationLayer<T>::keep(Tensor<T> x, normalization::Statistics statistics) {
+  if (!frozen_) {
+    statistics_ = std::move(statistics);
+    const auto m = static_cast<double>(sets(x.shape()).elements());
     if (this->training() && running_) running_->update(statistics_, unbiased_ ? m / (m - 1) : 1);
   }
   x_ = std::move(x);
+}
+
+template <class T>
+void NormalizationLayer<T>::normalize(Tensor<T> x, const normalization::Output<T>& output) {
+  const auto affine = this->affine();
+  begin(x.shape());
+  if (frozen_) {
+    normalization::apply(normalization::per_channel(x.shape()), x.data(), output, statistics_, affine, eps_);
+    return keep(std::move(x), {});
+  }
+  auto statistics = normalization::forward(sets(x.shape()), x.data(), output, affine, eps_);
+  keep(std::move(x), std::move(statistics));
 }
 
 template <class T>

@@ -75,7 +75,13 @@ class NormalizationLayer : public Layer<T> {
   friend class NormFusion;
   template <class>
   friend class NormInference;
+  template <class>
+  friend class ConvolutionRun;
 
+  /// Checks x and settles whose statistics are to be used, which frozen_ says.
+  void begin(const Shape& x);
+  /// Keeps x for backward and, unless they are frozen, its statistics, which go into the running averages.
+  void keep(Tensor<T> x, normalization::Statistics statistics);
   /// Keeps x for pull_back.
   void normalize(Tensor<T> x, const normalization::Output<T>& output);
   /// Returns x, whose memory is dx's if the gradient names none.

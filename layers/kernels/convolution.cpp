@@ -135,6 +135,32 @@ void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, c
   convolve_backward_data<T>(shape, dy, weight, nullptr, dx);
 }
 
+template <class T>
+bool convolution_streams(const ConvolutionShape& shape) {
+  return use_winograd<T>(shape) && winograd_streams(shape);
+}
+
+template <class T>
+void stream_convolve([[maybe_unused]] const ConvolutionShape& shape,
+                     [[maybe_unused]] const ImageSource<T>& x, [[maybe_unused]] const T* weight,
+                     [[maybe_unused]] const T* bias, [[maybe_unused]] T* y,
+                     [[maybe_unused]] const ImageSink& done) {
+  if constexpr (std::is_same_v<T, float>)
+    winograd_convolve(shape, x, winograd_filters(shape, weight).data(), bias, y, done);
+}
+
+template <class T>
+void stream_convolve_backward([[maybe_unused]] const ConvolutionShape& shape,
+                              [[maybe_unused]] const ImageSource<T>& x,
+                              [[maybe_unused]] const ImageSource<T>& dy, [[maybe_unused]] const T* weight,
+                              [[maybe_unused]] T* dweight, [[maybe_unused]] T* dx,
+                              [[maybe_unused]] const ImageSink& done) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (dx) return winograd_convolve_backward(shape, x, dy, weight, dweight, dx, done);
+    winograd_convolve_backward_weights(shape, x, dy, dweight);
+  }
+}
+
 // By the pass of normalization that takes sums, whose sums of squares are not wanted here.
 template <class T>
 void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums) {
@@ -164,7 +190,10 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
   template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*); \
   template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);        \
   template void convolve_backward<T>(const ConvolutionShape&, const T*, const T*, const T*, T*, T*);  \
-  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);
+  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);                                \
+  template bool convolution_streams<T>(const ConvolutionShape&);                                      \
+  template void stream_convolve<T>(const ConvolutionShape&, const ImageSource<T>&, const T*, const T*, T*, const ImageSink&);  \
+  template void stream_convolve_backward<T>(const ConvolutionShape&, const ImageSource<T>&, const ImageSource<T>&, const T*, T*, T*, const ImageSink&);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 

@@ -7,6 +7,7 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/size_2d.hpp"
 #include "strata/framework/tensor.hpp"
+#include "strata/layers/kernels/image_stream.hpp"
 
 namespace strata::kernels {
 
@@ -75,6 +76,20 @@ void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const 
 template <class T>
 void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, const T* weight, T* dweight,
                        T* dx);
+
+/// Whether the functions below may be given images that are made as they are needed.
+template <class T>
+bool convolution_streams(const ConvolutionShape& shape);
+
+/// As above, from images and with word of results as they are complete, for shapes that stream. dx may be null,
+/// and may be x if that is a tensor.
+template <class T>
+void stream_convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* weight, const T* bias,
+                     T* y, const ImageSink& done);
+template <class T>
+void stream_convolve_backward(const ConvolutionShape& shape, const ImageSource<T>& x,
+                              const ImageSource<T>& dy, const T* weight, T* dweight, T* dx,
+                              const ImageSink& done);
 
 /// sums[c] = sum over n,i of dy[n,c,i] for dy (batch, channels, size).
 template <class T>

@@ -16,7 +16,7 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  T* data() { return data_; }
+  T* data() const { return data_; }
 
  private:
   std::size_t count_;

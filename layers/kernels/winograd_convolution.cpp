@@ -79,7 +79,24 @@ Index seen_by(const Winograd& kernel, Index tiles) {
   return 4 * tiles + kernel.kernel - 1;
 }
 
-// B^T d B of a block's tiles. Tile (0, 0) starts `padding` above and left of the image.
+// Where the images of an activation come from.
+struct Input {
+  const ImageSource<float>& source;
+  Index channels;
+  Size2D size;
+
+  Index image() const { return channels * size.h * size.w; }
+  /// What the images of the largest block may need.
+  Index room(const Tiling& tiling) const {
+    return source.needs_room() ? tiling.blocks.max_images() * image() : 0;
+  }
+  /// The images of a block, of which the first is number 0.
+  Planes<const float> of(const RowBlock& block, float* room) const {
+    return {source.images(block.image, block.images, image(), room), channels, size};
+  }
+};
+
+// B^T d B of a block's tiles, given its images. Tile (0, 0) starts `padding` above and left of the image.
 void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
                      const Planes<const float>& x, Size2D padding, PixelScratch& pixels,
                      const FrequencyScratch& out) {
@@ -87,8 +104,8 @@ void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBloc
   const RowRange rows(top, seen_by(kernel, block.rows), x.size.h);
   pixels.clear_around(rows.from(top), padding.w, x.size.w);
   for (Index n = 0; n < block.images; ++n) {
-    table<PixelLayout>().to_pixels(x.at(block.image + n, rows.begin), x.plane(), x.channels, rows.count(),
-                                   x.size.w, pixels.at(rows.begin - top, padding.w));
+    table<PixelLayout>().to_pixels(x.at(n, rows.begin), x.plane(), x.channels, rows.count(), x.size.w,
+                                   pixels.at(rows.begin - top, padding.w));
     kernel.transform_input(pixels.view(), block.rows, tiling.columns,
                            out.from_row(n * block.rows * tiling.columns));
   }
@@ -156,8 +173,8 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
 }
 
 // y = filters applied to x.
-void correlate(const Winograd& kernel, const Planes<const float>& x, Index batch, Size2D padding,
-               const float* filters, const float* bias, bool rectify, const Planes<float>& y) {
+void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D padding, const float* filters,
+               const float* bias, bool rectify, const Planes<float>& y, const ImageSink& done) {
   const Index lanes = table<PixelLayout>().lanes, in = round_up(x.channels, lanes);
   const FilterView all_filters{filters, FilterFrequencies(x.channels, y.channels)};
 
@@ -171,9 +188,11 @@ void correlate(const Winograd& kernel, const Planes<const float>& x, Index batch
     FrequencyScratch products(kernel.frequencies, tiles, round_up(channels, lanes));
     if (channels % lanes != 0) products.clear();
     PixelScratch pixels(seen_by(kernel, block.rows), seen_by(kernel, tiling.columns), in);
-    transform_block(kernel, tiling, block, x, padding, pixels, inputs);
+    Scratch<float> room(x.room(tiling));
+    transform_block(kernel, tiling, block, x.of(block, room.data()), padding, pixels, inputs);
     multiply_block(kernel, tiling, block, inputs, all_filters.from(first), products,
                    bias ? bias + first : nullptr, rectify, y, first, channels);
+    if (done) done(block.image, block.images);
   });
 }
 
@@ -192,7 +211,7 @@ Tensor<float> turned_filters(const Winograd& kernel, const ConvolutionShape& s, 
 // dweight and, where that can be had in the same pass, dx: dy is made pixels once for both.
 class BackwardPass {
  public:
-  BackwardPass(const ConvolutionShape& shape, const float* x, const float* dy)
+  BackwardPass(const ConvolutionShape& shape, const ImageSource<float>& x, const ImageSource<float>& dy)
       : s_(shape),
         x_{x, shape.in_channels, shape.in},
         dy_{dy, shape.out_channels, shape.out},
@@ -210,10 +229,11 @@ class BackwardPass {
     return s_.in == s_.out && !tiling_.blocks.split_images() && partials_.count >= kEnough;
   }
 
-  void run(float* dweight, const float* turned = nullptr, float* dx = nullptr) const {
+  void run(float* dweight, const float* turned = nullptr, float* dx = nullptr,
+           const ImageSink& done = nullptr) const {
     Scratch<float> sums(partials_.count * partial_size());
     parallel_for(partials_.count, [&](Index partial) {
-      run_partial(partial, sums.data() + partial * partial_size(), turned, dx);
+      run_partial(partial, sums.data() + partial * partial_size(), turned, dx, done);
     });
     const Index taps = s_.kernel.h * s_.kernel.w;
     const Filters filters{dweight, taps, s_.in_channels * taps, s_.out_channels};
@@ -228,7 +248,7 @@ class BackwardPass {
   // A partial sum holds a matrix (in_channels, out) for each frequency.
   Index partial_size() const { return kernel_.frequencies * stride_; }
 
-  void run_partial(Index partial, float* sum, const float* turned, float* dx) const {
+  void run_partial(Index partial, float* sum, const float* turned, float* dx, const ImageSink& done) const {
     if (out_ != s_.out_channels) std::fill_n(sum, partial_size(), 0.0f);
     const Index max_rows = tiling_.blocks.max_rows(), columns = tiling_.columns;
     const FrequencyScratch inputs(kernel_.frequencies, tiling_.max_tiles(), in_);
@@ -239,18 +259,20 @@ class BackwardPass {
     const Index height = turned ? seen_by(kernel_, max_rows) : 4 * max_rows;
     PixelScratch gradient_pixels(turned ? height * tiling_.blocks.max_images() : height,
                                  turned ? seen_by(kernel_, columns) : 4 * columns, out_);
+    Scratch<float> room(std::max(x_.room(tiling_), dy_.room(tiling_)));
     const Index first = partial * partials_.blocks_each;
     const Index last = std::min(first + partials_.blocks_each, tiling_.blocks.count());
     for (Index b = first; b < last; ++b) {
       const RowBlock block = tiling_.blocks[b];
-      transform_block(kernel_, tiling_, block, x_, s_.padding, input_pixels, inputs);
+      transform_block(kernel_, tiling_, block, x_.of(block, room.data()), s_.padding, input_pixels, inputs);
 
       if (b == first || tiling_.blocks.split_images()) gradient_pixels.clear();
       const RowRange rows(4 * block.first_row, 4 * block.rows, s_.out.h);
+      const Planes<const float> dy = dy_.of(block, room.data());
       for (Index n = 0; n < block.images; ++n) {
         const Pixels pixels = gradient_pixels.at((turned ? n * height : 0) + margin.h, margin.w);
-        table<PixelLayout>().to_pixels(dy_.at(block.image + n, rows.begin), dy_.plane(), s_.out_channels,
-                                       rows.count(), s_.out.w, pixels);
+        table<PixelLayout>().to_pixels(dy.at(n, rows.begin), dy.plane(), s_.out_channels, rows.count(),
+                                       s_.out.w, pixels);
         kernel_.transform_gradient(pixels, block.rows, columns, gradients.from_row(n * block.rows * columns));
       }
 
@@ -265,12 +287,13 @@ class BackwardPass {
       const FilterView filters{turned, FilterFrequencies(s_.out_channels, s_.in_channels)};
       multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, nullptr,
                      /*rectify=*/false, {dx, s_.in_channels, s_.in}, 0, s_.in_channels);
+      if (done) done(block.image, block.images);
     }
   }
 
   const ConvolutionShape& s_;
-  Planes<const float> x_;
-  Planes<const float> dy_;
+  Input x_;
+  Input dy_;
   const Winograd& kernel_;
   Index in_;
   Index out_;
@@ -298,33 +321,45 @@ Tensor<float> winograd_filters(const ConvolutionShape& s, const float* weight) {
       .transform(transforms(s.kernel.h), filters, /*rotate=*/false);
 }
 
-void winograd_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias,
-                       float* y) {
+bool winograd_streams(const ConvolutionShape& s) {
+  const Index lanes = table<PixelLayout>().lanes;
+  const RowBlocks blocks =
+      Tiling(s.batch, s.out, round_up(s.in_channels, lanes), round_up(s.out_channels, lanes),
+             transforms(s.kernel.h).frequencies)
+          .blocks;
+  return s.in == s.out && !blocks.split_images() && blocks.count() > 1;
+}
+
+void winograd_convolve(const ConvolutionShape& s, const ImageSource<float>& x, const float* filters,
+                       const float* bias, float* y, const ImageSink& done) {
   correlate(transforms(s.kernel.h), {x, s.in_channels, s.in}, s.batch, s.padding, filters, bias, s.rectify,
-            {y, s.out_channels, s.out});
+            {y, s.out_channels, s.out}, done);
 }
 
 // dx is the correlation of dy with the filters turned by 180 degrees, input and output channels swapped.
-void winograd_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
-                                     const float* bias, float* dx) {
+void winograd_convolve_backward_data(const ConvolutionShape& s, const ImageSource<float>& dy,
+                                     const float* weight, const float* bias, float* dx,
+                                     const ImageSink& done) {
   const Winograd& kernel = transforms(s.kernel.h);
   correlate(kernel, {dy, s.out_channels, s.out}, s.batch, padding_of_gradient(s),
-            turned_filters(kernel, s, weight).data(), bias, /*rectify=*/false, {dx, s.in_channels, s.in});
+            turned_filters(kernel, s, weight).data(), bias, /*rectify=*/false, {dx, s.in_channels, s.in},
+            done);
 }
 
-void winograd_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
-                                        float* dweight) {
+void winograd_convolve_backward_weights(const ConvolutionShape& s, const ImageSource<float>& x,
+                                        const ImageSource<float>& dy, float* dweight) {
   BackwardPass(s, x, dy).run(dweight);
 }
 
-void winograd_convolve_backward(const ConvolutionShape& s, const float* x, const float* dy,
-                                const float* weight, float* dweight, float* dx) {
+void winograd_convolve_backward(const ConvolutionShape& s, const ImageSource<float>& x,
+                                const ImageSource<float>& dy, const float* weight, float* dweight, float* dx,
+                                const ImageSink& done) {
   BackwardPass pass(s, x, dy);
   if (!pass.can_give_dx()) {
     pass.run(dweight);
-    return winograd_convolve_backward_data(s, dy, weight, nullptr, dx);
+    return winograd_convolve_backward_data(s, dy, weight, nullptr, dx, done);
   }
-  pass.run(dweight, turned_filters(transforms(s.kernel.h), s, weight).data(), dx);
+  pass.run(dweight, turned_filters(transforms(s.kernel.h), s, weight).data(), dx, done);
 }
 
 }  // namespace strata::kernels

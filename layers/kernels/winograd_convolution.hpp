@@ -2,25 +2,33 @@
 #pragma once
 
 #include "strata/layers/kernels/convolution.hpp"
+#include "strata/layers/kernels/image_stream.hpp"
 
 namespace strata::kernels {
 
 /// Whether these functions can compute it and are faster than the others.
 bool winograd_applies(const ConvolutionShape& shape);
 
+/// Whether images may be made as they are needed, and are given on as they are complete: where blocks are whole
+/// images, and more than one.
+bool winograd_streams(const ConvolutionShape& shape);
+
 /// The transformed filters that winograd_convolve takes.
 Tensor<float> winograd_filters(const ConvolutionShape& shape, const float* weight);
-void winograd_convolve(const ConvolutionShape& shape, const float* x, const float* filters, const float* bias,
-                       float* y);
+/// Sources other than tensors, and sinks, here and below: only if it streams.
+void winograd_convolve(const ConvolutionShape& shape, const ImageSource<float>& x, const float* filters,
+                       const float* bias, float* y, const ImageSink& done = nullptr);
 
-void winograd_convolve_backward_data(const ConvolutionShape& shape, const float* dy, const float* weight,
-                                     const float* bias, float* dx);
+void winograd_convolve_backward_data(const ConvolutionShape& shape, const ImageSource<float>& dy,
+                                     const float* weight, const float* bias, float* dx,
+                                     const ImageSink& done = nullptr);
 
-void winograd_convolve_backward_weights(const ConvolutionShape& shape, const float* x, const float* dy,
-                                        float* dweight);
+void winograd_convolve_backward_weights(const ConvolutionShape& shape, const ImageSource<float>& x,
+                                        const ImageSource<float>& dy, float* dweight);
 
-/// Both; dx may be x.
-void winograd_convolve_backward(const ConvolutionShape& shape, const float* x, const float* dy,
-                                const float* weight, float* dweight, float* dx);
+/// Both; dx may be x, if that is a tensor.
+void winograd_convolve_backward(const ConvolutionShape& shape, const ImageSource<float>& x,
+                                const ImageSource<float>& dy, const float* weight, float* dweight, float* dx,
+                                const ImageSink& done = nullptr);
 
 }  // namespace strata::kernels

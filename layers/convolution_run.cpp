@@ -1,0 +1,211 @@
+#include "strata/layers/convolution_run.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/convolution.hpp"
+#include "strata/layers/relu.hpp"
+
+namespace strata {
+namespace {
+
+// Runs body(first, count) over all images, some of them at a time.
+template <class T, class Body>
+void for_images(const normalization::ByImages<T>& norm, const Body& body) {
+  constexpr Index kElements = Index{1} << 15;  // worth a thread
+  parallel_ranges(norm.images(), std::max<Index>(1, kElements / norm.image_size()),
+                  [&](Index begin, Index end) { body(begin, end - begin); });
+}
+
+// The next layer, if it is a Wanted; then it is taken off the chain.
+template <class Wanted, class T>
+Wanted* take(std::span<Layer<T>* const>& chain) {
+  auto* layer = chain.empty() ? nullptr : dynamic_cast<Wanted*>(chain.front());
+  if (layer) chain = chain.subspan(1);
+  return layer;
+}
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<ConvolutionRun<T>> ConvolutionRun<T>::at_front_of(std::span<Layer<T>* const> chain) {
+  std::vector<Unit> units;
+  while (auto* convolution = take<Conv2D<T>>(chain)) {
+    auto* norm = take<SpatialBatchNorm<T>>(chain);
+    if (!norm) break;
+    const bool rectify = take<ReLU<T>>(chain) != nullptr;
+    units.push_back({convolution, norm, rectify, take<MaxPool2D<T>>(chain)});
+  }
+  if (units.empty()) return nullptr;
+  return std::unique_ptr<ConvolutionRun>(new ConvolutionRun(std::move(units)));
+}
+
+template <class T>
+Index ConvolutionRun<T>::size() const {
+  Index layers = 0;
+  for (const Unit& unit : units_) layers += unit.size();
+  return layers;
+}
+
+template <class T>
+auto ConvolutionRun<T>::Unit::by_images() const -> std::unique_ptr<Norm> {
+  auto result = std::make_unique<Norm>(norm->x_.shape(), norm->affine(), norm->eps_, rectify);
+  result->use(norm->statistics_);
+  return result;
+}
+
+template <class T>
+Tensor<T> ConvolutionRun<T>::Unit::emit(const Norm& by_images) const {
+  const Tensor<T>& z = norm->x_;
+  const Index size = by_images.image_size();
+  if (!pool) {
+    auto y = empty<T>(z.shape());
+    for_images(by_images, [&](Index first, Index count) {
+      by_images.normalize(z.data() + first * size, count, y.data() + first * size);
+    });
+    return y;
+  }
+  auto y = empty<T>(pool->output_shape(z.shape()));
+  MaxPoolPlanes<T>& planes = pool->planes_;
+  planes.begin(z.shape());
+  const auto channels = static_cast<Index>(z.shape()[1]);
+  for_images(by_images, [&](Index first, Index count) {
+    kernels::Scratch<T> room(count * size);
+    by_images.normalize(z.data() + first * size, count, room.data());
+    planes.forward(first * channels, count * channels, room.data(),
+                   y.data() + first * channels * planes.plane_out());
+  });
+  return y;
+}
+
+template <class T>
+const T* ConvolutionRun<T>::Unit::unpool(const Tensor<T>& dy, Index first, Index count, T* room) const {
+  const auto channels = static_cast<Index>(norm->x_.shape()[1]);
+  const Index plane = static_cast<Index>(dy.shape()[2] * dy.shape()[3]);
+  const T* images = dy.data() + first * channels * plane;
+  if (!pool) return images;
+  pool->planes_.backward(first * channels, count * channels, images, room);
+  return room;
+}
+
+template <class T>
+void ConvolutionRun<T>::Unit::take_gradient(Norm& by_images, const Tensor<T>& dy, Index first,
+                                            Index count) const {
+  const Index size = by_images.image_size();
+  kernels::Scratch<T> room(pool ? count * size : 0);
+  by_images.take_gradient(unpool(dy, first, count, room.data()), norm->x_.data() + first * size, first,
+                          count);
+}
+
+template <class T>
+void ConvolutionRun<T>::Unit::gradient(const Norm& by_images, const Tensor<T>& dy, Index first, Index count,
+                                       T* dz) const {
+  by_images.gradient(unpool(dy, first, count, dz), norm->x_.data() + first * by_images.image_size(), count,
+                     dz);
+}
+
+template <class T>
+bool ConvolutionRun<T>::streams(std::size_t k, const Shape& x) const {
+  return kernels::convolution_streams<T>(units_[k].convolution->convolution(x));
+}
+
+template <class T>
+kernels::ImageSource<T> ConvolutionRun<T>::normalized(std::size_t k, const Norm& norm) const {
+  const T* z = units_[k].norm->x_.data();
+  return {[&norm, z](Index first, Index count, T* room) {
+    norm.normalize(z + first * norm.image_size(), count, room);
+  }};
+}
+
+template <class T>
+Tensor<T> ConvolutionRun<T>::forward(Tensor<T> x) {
+  std::unique_ptr<Norm> before;  // of the unit before, if x is what it would compute
+  for (std::size_t k = 0; k < units_.size(); ++k) {
+    const Unit& unit = units_[k];
+    Conv2D<T>& convolution = *unit.convolution;
+    NormalizationLayer<T>& norm = *unit.norm;
+    const Shape in = before ? units_[k - 1].norm->x_.shape() : x.shape();
+    const bool stream = streams(k, in);
+    auto z = empty<T>(convolution.output_shape(in));
+    norm.begin(z.shape());
+    Norm statistics(z.shape(), norm.affine(), norm.eps_, unit.rectify);
+    const auto take = [&](Index first, Index count) {
+      statistics.take(z.data() + first * statistics.image_size(), first, count);
+    };
+    convolution.x_ = before ? Tensor<T>() : std::move(x);
+    if (stream) {
+      kernels::stream_convolve<T>(
+          convolution.convolution(in),
+          before ? normalized(k - 1, *before) : kernels::ImageSource<T>(convolution.x_.data()),
+          convolution.weight_.value.data(), convolution.bias_ ? convolution.bias_->value.data() : nullptr,
+          z.data(), norm.frozen_ ? kernels::ImageSink() : take);
+    } else {
+      z = convolution.apply(convolution.x_);
+      if (!norm.frozen_) for_images(statistics, take);
+    }
+    norm.keep(std::move(z), norm.frozen_ ? normalization::Statistics() : statistics.statistics());
+    before = unit.by_images();
+    const bool last = k + 1 == units_.size();
+    if (last || unit.pool || !streams(k + 1, norm.x_.shape())) {
+      x = unit.emit(*before);
+      before = nullptr;
+    }
+  }
+  return x;
+}
+
+template <class T>
+Tensor<T> ConvolutionRun<T>::pull_back(Tensor<T> dy, bool wants_dx) {
+  std::unique_ptr<Norm> norm;  // of unit k, if the convolution behind it has taken its sums
+  for (std::size_t k = units_.size(); k-- > 0;) {
+    const Unit& unit = units_[k];
+    Conv2D<T>& convolution = *unit.convolution;
+    if (!norm) {
+      norm = unit.by_images();
+      for_images(*norm, [&](Index first, Index count) { unit.take_gradient(*norm, dy, first, count); });
+    }
+    norm->finish(unit.norm->frozen_, unit.norm->weight_gradient(), unit.norm->bias_gradient());
+
+    std::unique_ptr<Norm> before = k > 0 ? units_[k - 1].by_images() : nullptr;
+    const bool made = convolution.x_.dimension() == 0;  // x is what the unit before computes
+    const Shape in = made ? units_[k - 1].norm->x_.shape() : convolution.x_.shape();
+    const bool wanted = wants_dx || k > 0;
+    if (streams(k, in) && !convolution.bias_) {
+      const Tensor<T> x = std::exchange(convolution.x_, {});
+      Tensor<T> dx = wanted ? empty<T>(in) : Tensor<T>();
+      const auto dz = [&](Index first, Index count, T* room) {
+        unit.gradient(*norm, dy, first, count, room);
+      };
+      const auto take = [&](Index first, Index count) {
+        units_[k - 1].take_gradient(*before, dx, first, count);
+      };
+      kernels::stream_convolve_backward<T>(
+          convolution.convolution(in), made ? normalized(k - 1, *before) : kernels::ImageSource<T>(x.data()),
+          kernels::ImageSource<T>(dz), convolution.weight_.value.data(),
+          convolution.weight_.gradient.data(), wanted ? dx.data() : nullptr,
+          before ? kernels::ImageSink(take) : nullptr);
+      dy = std::move(dx);
+      norm = std::move(before);
+    } else {
+      if (made) convolution.x_ = units_[k - 1].emit(*before);
+      Tensor<T> dz = unit.pool ? empty<T>(unit.norm->x_.shape()) : std::move(dy);
+      for_images(*norm, [&](Index first, Index count) {
+        unit.gradient(*norm, unit.pool ? dy : dz, first, count, dz.data() + first * norm->image_size());
+      });
+      if (wanted)
+        dy = convolution.do_backward(std::move(dz));
+      else
+        convolution.do_backward_parameters(std::move(dz));
+      norm = nullptr;
+    }
+    unit.norm->x_ = Tensor<T>();
+    if (unit.pool) unit.pool->planes_.end();
+  }
+  return dy;
+}
+
+template class ConvolutionRun<float>;
+template class ConvolutionRun<double>;
+
+}  // namespace strata

@@ -1,0 +1,66 @@
+// Convolutions and the batch norms between them, in training, as one.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "strata/layers/conv_2d.hpp"
+#include "strata/layers/kernels/image_stream.hpp"
+#include "strata/layers/max_pool_2d.hpp"
+#include "strata/layers/normalization_images.hpp"
+#include "strata/layers/spatial_batch_norm.hpp"
+
+namespace strata {
+
+/// A run of [convolution, batch norm, perhaps ReLU, perhaps max pooling].
+///
+/// What lies between two convolutions is done image by image while these have the image in the cache: the
+/// statistics are taken of what a convolution has just computed, y = max(norm(z), 0) is computed as the next
+/// convolution reads it and is not kept, and backward likewise for the sums that the norm needs and for dz.
+/// Of each unit only z and, behind a pooling, the pooled y stay in memory.
+template <class T>
+class ConvolutionRun final : public TrainingFusion<T> {
+ public:
+  /// The layers at the front of `chain` that form a run, or null.
+  static std::unique_ptr<ConvolutionRun> at_front_of(std::span<Layer<T>* const> chain);
+
+  Index size() const override;
+  Tensor<T> forward(Tensor<T> x) override;
+  Tensor<T> backward(Tensor<T> dy) override { return pull_back(std::move(dy), /*wants_dx=*/true); }
+  void backward_parameters(Tensor<T> dy) override { pull_back(std::move(dy), /*wants_dx=*/false); }
+
+ private:
+  using Norm = normalization::ByImages<T>;
+
+  struct Unit {
+    Conv2D<T>* convolution;
+    NormalizationLayer<T>* norm;
+    bool rectify;
+    MaxPool2D<T>* pool;
+
+    Index size() const { return 2 + rectify + (pool != nullptr); }
+    /// The norm for its z, by the statistics that it has.
+    std::unique_ptr<Norm> by_images() const;
+    /// y from z, of which the layers keep what they need.
+    Tensor<T> emit(const Norm& norm) const;
+    /// Some images of dy (or, with a pooling, of dy behind it) into the norm's sums, or into dz.
+    void take_gradient(Norm& norm, const Tensor<T>& dy, Index first, Index count) const;
+    void gradient(const Norm& norm, const Tensor<T>& dy, Index first, Index count, T* dz) const;
+
+   private:
+    const T* unpool(const Tensor<T>& dy, Index first, Index count, T* room) const;
+  };
+
+  explicit ConvolutionRun(std::vector<Unit> units) : units_(std::move(units)) {}
+
+  /// Whether the convolution of unit k takes an input of this shape image by image.
+  bool streams(std::size_t k, const Shape& x) const;
+  kernels::ImageSource<T> normalized(std::size_t k, const Norm& norm) const;
+  Tensor<T> pull_back(Tensor<T> dy, bool wants_dx);
+
+  std::vector<Unit> units_;
+};
+
+extern template class ConvolutionRun<float>;
+
+}  // namespace strata
