@@ -35,7 +35,8 @@ std::unique_ptr<ConvolutionRun<T>> ConvolutionRun<T>::at_front_of(std::span<Laye
     auto* norm = take<SpatialBatchNorm<T>>(chain);
     if (!norm) break;
     const bool rectify = take<ReLU<T>>(chain) != nullptr;
-    units.push_back({convolution, norm, rectify, take<MaxPool2D<T>>(chain)});
+    units.push_back({convolution, norm, rectify, rectify ? take<MaxPool2D<T>>(chain) : nullptr});
+    if (!rectify) break;
   }
   if (units.empty()) return nullptr;
   return std::unique_ptr<ConvolutionRun>(new ConvolutionRun(std::move(units)));
@@ -80,29 +81,52 @@ Tensor<T> ConvolutionRun<T>::Unit::emit(const Norm& by_images) const {
 }
 
 template <class T>
-const T* ConvolutionRun<T>::Unit::unpool(const Tensor<T>& dy, Index first, Index count, T* room) const {
-  const auto channels = static_cast<Index>(norm->x_.shape()[1]);
-  const Index plane = static_cast<Index>(dy.shape()[2] * dy.shape()[3]);
+template <class Body>
+void ConvolutionRun<T>::Unit::with_dy(const Tensor<T>& dy, Index first, Index count, const Body& body) const {
+  const auto channels = static_cast<Index>(dy.shape()[1]),
+             plane = static_cast<Index>(dy.shape()[2] * dy.shape()[3]);
   const T* images = dy.data() + first * channels * plane;
-  if (!pool) return images;
-  pool->planes_.backward(first * channels, count * channels, images, room);
-  return room;
+  if (!pool) return body(images);
+  kernels::Scratch<T> room(count * channels * pool->planes_.plane_in());
+  pool->planes_.backward(first * channels, count * channels, images, room.data());
+  body(room.data());
 }
 
 template <class T>
 void ConvolutionRun<T>::Unit::take_gradient(Norm& by_images, const Tensor<T>& dy, Index first,
                                             Index count) const {
-  const Index size = by_images.image_size();
-  kernels::Scratch<T> room(pool ? count * size : 0);
-  by_images.take_gradient(unpool(dy, first, count, room.data()), norm->x_.data() + first * size, first,
-                          count);
+  with_dy(dy, first, count, [&](const T* images) {
+    by_images.take_gradient(images, norm->x_.data() + first * by_images.image_size(), first, count);
+  });
 }
 
 template <class T>
 void ConvolutionRun<T>::Unit::gradient(const Norm& by_images, const Tensor<T>& dy, Index first, Index count,
                                        T* dz) const {
-  by_images.gradient(unpool(dy, first, count, dz), norm->x_.data() + first * by_images.image_size(), count,
-                     dz);
+  with_dy(dy, first, count, [&](const T* images) {
+    by_images.gradient(images, norm->x_.data() + first * by_images.image_size(), count, dz);
+  });
+}
+
+template <class T>
+Tensor<T> ConvolutionRun<T>::Unit::all_gradients(const Norm& by_images, Tensor<T> dy) const {
+  Tensor<T>& z = norm->x_;
+  for_images(by_images, [&](Index first, Index count) {
+    gradient(by_images, dy, first, count, z.data() + first * by_images.image_size());
+  });
+  return std::move(z);
+}
+
+template <class T>
+Tensor<T> ConvolutionRun<T>::Unit::forward_alone(Tensor<T> x) const {
+  convolution->x_ = std::move(x);
+  Tensor<T> z = convolution->apply(convolution->x_);
+  return rectify ? NormFusion<T>(*norm, pool).forward(std::move(z)) : norm->do_forward(std::move(z));
+}
+
+template <class T>
+Tensor<T> ConvolutionRun<T>::Unit::backward_alone(Tensor<T> dy) const {
+  return rectify ? NormFusion<T>(*norm, pool).backward(std::move(dy)) : norm->do_backward(std::move(dy));
 }
 
 template <class T>
@@ -123,36 +147,45 @@ Tensor<T> ConvolutionRun<T>::forward(Tensor<T> x) {
   std::unique_ptr<Norm> before;  // of the unit before, if x is what it would compute
   for (std::size_t k = 0; k < units_.size(); ++k) {
     const Unit& unit = units_[k];
-    Conv2D<T>& convolution = *unit.convolution;
-    NormalizationLayer<T>& norm = *unit.norm;
     const Shape in = before ? units_[k - 1].norm->x_.shape() : x.shape();
-    const bool stream = streams(k, in);
-    auto z = empty<T>(convolution.output_shape(in));
-    norm.begin(z.shape());
-    Norm statistics(z.shape(), norm.affine(), norm.eps_, unit.rectify);
-    const auto take = [&](Index first, Index count) {
-      statistics.take(z.data() + first * statistics.image_size(), first, count);
-    };
-    convolution.x_ = before ? Tensor<T>() : std::move(x);
-    if (stream) {
-      kernels::stream_convolve<T>(
-          convolution.convolution(in),
-          before ? normalized(k - 1, *before) : kernels::ImageSource<T>(convolution.x_.data()),
-          convolution.weight_.value.data(), convolution.bias_ ? convolution.bias_->value.data() : nullptr,
-          z.data(), norm.frozen_ ? kernels::ImageSink() : take);
-    } else {
-      z = convolution.apply(convolution.x_);
-      if (!norm.frozen_) for_images(statistics, take);
+    const bool next_streams =
+        k + 1 < units_.size() && !unit.pool && streams(k + 1, unit.convolution->output_shape(in));
+    if (!next_streams && !streams(k, in)) {
+      x = unit.forward_alone(std::move(x));
+      continue;
     }
-    norm.keep(std::move(z), norm.frozen_ ? normalization::Statistics() : statistics.statistics());
+    unit.convolution->x_ = before ? Tensor<T>() : std::move(x);
+    convolve(k, in, before.get());
     before = unit.by_images();
-    const bool last = k + 1 == units_.size();
-    if (last || unit.pool || !streams(k + 1, norm.x_.shape())) {
-      x = unit.emit(*before);
-      before = nullptr;
-    }
+    if (next_streams) continue;
+    x = unit.emit(*before);
+    before = nullptr;
   }
   return x;
+}
+
+// z, which the norm keeps, and its statistics.
+template <class T>
+void ConvolutionRun<T>::convolve(std::size_t k, const Shape& in, const Norm* before) {
+  const Conv2D<T>& convolution = *units_[k].convolution;
+  NormalizationLayer<T>& norm = *units_[k].norm;
+  auto z = empty<T>(convolution.output_shape(in));
+  norm.begin(z.shape());
+  Norm statistics(z.shape(), norm.affine(), norm.eps_, units_[k].rectify);
+  const auto take = [&](Index first, Index count) {
+    if (!norm.frozen_) statistics.take(z.data() + first * statistics.image_size(), first, count);
+  };
+  if (streams(k, in)) {
+    kernels::stream_convolve<T>(
+        convolution.convolution(in),
+        before ? normalized(k - 1, *before) : kernels::ImageSource<T>(convolution.x_.data()),
+        convolution.weight_.value.data(), convolution.bias_ ? convolution.bias_->value.data() : nullptr,
+        z.data(), take);
+  } else {
+    z = convolution.apply(convolution.x_);
+    for_images(statistics, take);
+  }
+  norm.keep(std::move(z), norm.frozen_ ? normalization::Statistics() : statistics.statistics());
 }
 
 template <class T>
@@ -161,48 +194,53 @@ Tensor<T> ConvolutionRun<T>::pull_back(Tensor<T> dy, bool wants_dx) {
   for (std::size_t k = units_.size(); k-- > 0;) {
     const Unit& unit = units_[k];
     Conv2D<T>& convolution = *unit.convolution;
-    if (!norm) {
-      norm = unit.by_images();
-      for_images(*norm, [&](Index first, Index count) { unit.take_gradient(*norm, dy, first, count); });
-    }
-    norm->finish(unit.norm->frozen_, unit.norm->weight_gradient(), unit.norm->bias_gradient());
-
     std::unique_ptr<Norm> before = k > 0 ? units_[k - 1].by_images() : nullptr;
     const bool made = convolution.x_.dimension() == 0;  // x is what the unit before computes
     const Shape in = made ? units_[k - 1].norm->x_.shape() : convolution.x_.shape();
-    const bool wanted = wants_dx || k > 0;
-    if (streams(k, in) && !convolution.bias_) {
-      const Tensor<T> x = std::exchange(convolution.x_, {});
-      Tensor<T> dx = wanted ? empty<T>(in) : Tensor<T>();
-      const auto dz = [&](Index first, Index count, T* room) {
-        unit.gradient(*norm, dy, first, count, room);
-      };
-      const auto take = [&](Index first, Index count) {
-        units_[k - 1].take_gradient(*before, dx, first, count);
-      };
-      kernels::stream_convolve_backward<T>(
-          convolution.convolution(in), made ? normalized(k - 1, *before) : kernels::ImageSource<T>(x.data()),
-          kernels::ImageSource<T>(dz), convolution.weight_.value.data(),
-          convolution.weight_.gradient.data(), wanted ? dx.data() : nullptr,
-          before ? kernels::ImageSink(take) : nullptr);
-      dy = std::move(dx);
+    const bool wanted = wants_dx || k > 0, stream = streams(k, in) && !convolution.bias_;
+    if (stream && !norm) {
+      norm = unit.by_images();
+      for_images(*norm, [&](Index first, Index count) { unit.take_gradient(*norm, dy, first, count); });
+    }
+    if (norm) norm->finish(unit.norm->frozen_, unit.norm->weight_gradient(), unit.norm->bias_gradient());
+    if (stream) {
+      dy = pull_back_streaming(k, in, std::move(dy), *norm, before.get(), wanted);
       norm = std::move(before);
     } else {
+      dy = norm ? unit.all_gradients(*norm, std::move(dy)) : unit.backward_alone(std::move(dy));
       if (made) convolution.x_ = units_[k - 1].emit(*before);
-      Tensor<T> dz = unit.pool ? empty<T>(unit.norm->x_.shape()) : std::move(dy);
-      for_images(*norm, [&](Index first, Index count) {
-        unit.gradient(*norm, unit.pool ? dy : dz, first, count, dz.data() + first * norm->image_size());
-      });
       if (wanted)
-        dy = convolution.do_backward(std::move(dz));
+        dy = convolution.do_backward(std::move(dy));
       else
-        convolution.do_backward_parameters(std::move(dz));
+        convolution.do_backward_parameters(std::move(dy));
       norm = nullptr;
     }
     unit.norm->x_ = Tensor<T>();
     if (unit.pool) unit.pool->planes_.end();
   }
   return dy;
+}
+
+// dx, if it is wanted, whose sums go to the norm before; dz is made as it is read, and may take z's memory.
+template <class T>
+Tensor<T> ConvolutionRun<T>::pull_back_streaming(std::size_t k, const Shape& in, Tensor<T> dy,
+                                                 const Norm& norm, Norm* before, bool wants_dx) {
+  const Unit& unit = units_[k];
+  Conv2D<T>& convolution = *unit.convolution;
+  Tensor<T> x = std::exchange(convolution.x_, {});
+  const bool made = x.dimension() == 0;
+  const auto x_source = made ? normalized(k - 1, *before) : kernels::ImageSource<T>(x.data());
+  Tensor<T> dx = !wants_dx ? Tensor<T>() : made ? empty<T>(in) : std::move(x);
+  const kernels::ImageSource<T> dz(
+      [&](Index first, Index count, T* room) { unit.gradient(norm, dy, first, count, room); },
+      unit.norm->x_.data());
+  const auto take = [&](Index first, Index count) {
+    if (before) units_[k - 1].take_gradient(*before, dx, first, count);
+  };
+  kernels::stream_convolve_backward<T>(convolution.convolution(in), x_source, dz,
+                                       convolution.weight_.value.data(), convolution.weight_.gradient.data(),
+                                       wants_dx ? dx.data() : nullptr, take);
+  return dx;
 }
 
 template class ConvolutionRun<float>;

@@ -6,18 +6,19 @@
 
 #include "strata/layers/conv_2d.hpp"
 #include "strata/layers/kernels/image_stream.hpp"
-#include "strata/layers/max_pool_2d.hpp"
+#include "strata/layers/norm_fusion.hpp"
 #include "strata/layers/normalization_images.hpp"
 #include "strata/layers/spatial_batch_norm.hpp"
 
 namespace strata {
 
-/// A run of [convolution, batch norm, perhaps ReLU, perhaps max pooling].
+/// A run of units: convolution, batch norm, perhaps ReLU, and behind that perhaps max pooling.
 ///
 /// What lies between two convolutions is done image by image while these have the image in the cache: the
 /// statistics are taken of what a convolution has just computed, y = max(norm(z), 0) is computed as the next
 /// convolution reads it and is not kept, and backward likewise for the sums that the norm needs and for dz.
-/// Of each unit only z and, behind a pooling, the pooled y stay in memory.
+/// Of each unit only z and, behind a pooling, the pooled y stay in memory. Convolutions that do not take
+/// single images (convolution_streams) run as they would alone.
 template <class T>
 class ConvolutionRun final : public TrainingFusion<T> {
  public:
@@ -41,22 +42,33 @@ class ConvolutionRun final : public TrainingFusion<T> {
     Index size() const { return 2 + rectify + (pool != nullptr); }
     /// The norm for its z, by the statistics that it has.
     std::unique_ptr<Norm> by_images() const;
-    /// y from z, of which the layers keep what they need.
+    /// y from z.
     Tensor<T> emit(const Norm& norm) const;
-    /// Some images of dy (or, with a pooling, of dy behind it) into the norm's sums, or into dz.
+    /// Some images of dy into the norm's sums, or into dz, which may be z.
     void take_gradient(Norm& norm, const Tensor<T>& dy, Index first, Index count) const;
     void gradient(const Norm& norm, const Tensor<T>& dy, Index first, Index count, T* dz) const;
+    /// dz of all images, in the memory of z.
+    Tensor<T> all_gradients(const Norm& norm, Tensor<T> dy) const;
+    /// Layer by layer: from x to y, and from dy to dz.
+    Tensor<T> forward_alone(Tensor<T> x) const;
+    Tensor<T> backward_alone(Tensor<T> dy) const;
 
    private:
-    const T* unpool(const Tensor<T>& dy, Index first, Index count, T* room) const;
+    /// body(these images of dy, taken back through the pooling).
+    template <class Body>
+    void with_dy(const Tensor<T>& dy, Index first, Index count, const Body& body) const;
   };
 
   explicit ConvolutionRun(std::vector<Unit> units) : units_(std::move(units)) {}
 
   /// Whether the convolution of unit k takes an input of this shape image by image.
   bool streams(std::size_t k, const Shape& x) const;
+  /// y of unit k.
   kernels::ImageSource<T> normalized(std::size_t k, const Norm& norm) const;
+  void convolve(std::size_t k, const Shape& in, const Norm* before);
   Tensor<T> pull_back(Tensor<T> dy, bool wants_dx);
+  Tensor<T> pull_back_streaming(std::size_t k, const Shape& in, Tensor<T> dy, const Norm& norm, Norm* before,
+                                bool wants_dx);
 
   std::vector<Unit> units_;
 };

@@ -72,6 +72,7 @@ Statistics ByImages<T>::statistics() const {
 
 template <class T>
 void ByImages<T>::use(const Statistics& statistics) {
+  std::fill(counts_.begin(), counts_.end(), 0);
   mean_ = statistics.mean;
   inv_std_.resize(mean_.size());
   kernel_.inverse_roots(statistics.variance.data(), eps_, channels_, inv_std_.data());

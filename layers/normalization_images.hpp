@@ -22,7 +22,7 @@ class ByImages {
   /// Of all images.
   Statistics statistics() const;
 
-  /// The statistics that normalize.
+  /// The statistics that normalize. Forgets what was taken in.
   void use(const Statistics& statistics);
   void normalize(const T* x, Index count, T* y) const;
 

@@ -141,9 +141,8 @@ bool convolution_streams(const ConvolutionShape& shape) {
 }
 
 template <class T>
-void stream_convolve([[maybe_unused]] const ConvolutionShape& shape,
-                     [[maybe_unused]] const ImageSource<T>& x, [[maybe_unused]] const T* weight,
-                     [[maybe_unused]] const T* bias, [[maybe_unused]] T* y,
+void stream_convolve([[maybe_unused]] const ConvolutionShape& shape, [[maybe_unused]] const ImageSource<T>& x,
+                     [[maybe_unused]] const T* weight, [[maybe_unused]] const T* bias, [[maybe_unused]] T* y,
                      [[maybe_unused]] const ImageSink& done) {
   if constexpr (std::is_same_v<T, float>)
     winograd_convolve(shape, x, winograd_filters(shape, weight).data(), bias, y, done);
@@ -183,17 +182,19 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
   }
 }
 
-#define STRATA_INSTANTIATE(T)                                                                         \
-  template std::string convolution_algorithm<T>(const ConvolutionShape&);                             \
-  template class ConvolutionFilters<T>;                                                               \
-  template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);               \
-  template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*); \
-  template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);        \
-  template void convolve_backward<T>(const ConvolutionShape&, const T*, const T*, const T*, T*, T*);  \
-  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);                                \
-  template bool convolution_streams<T>(const ConvolutionShape&);                                      \
-  template void stream_convolve<T>(const ConvolutionShape&, const ImageSource<T>&, const T*, const T*, T*, const ImageSink&);  \
-  template void stream_convolve_backward<T>(const ConvolutionShape&, const ImageSource<T>&, const ImageSource<T>&, const T*, T*, T*, const ImageSink&);
+#define STRATA_INSTANTIATE(T)                                                                              \
+  template std::string convolution_algorithm<T>(const ConvolutionShape&);                                  \
+  template class ConvolutionFilters<T>;                                                                    \
+  template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);                    \
+  template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);      \
+  template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);             \
+  template void convolve_backward<T>(const ConvolutionShape&, const T*, const T*, const T*, T*, T*);       \
+  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);                                     \
+  template bool convolution_streams<T>(const ConvolutionShape&);                                           \
+  template void stream_convolve<T>(const ConvolutionShape&, const ImageSource<T>&, const T*, const T*, T*, \
+                                   const ImageSink&);                                                      \
+  template void stream_convolve_backward<T>(const ConvolutionShape&, const ImageSource<T>&,                \
+                                            const ImageSource<T>&, const T*, T*, T*, const ImageSink&);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 

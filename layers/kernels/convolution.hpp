@@ -81,8 +81,8 @@ void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, c
 template <class T>
 bool convolution_streams(const ConvolutionShape& shape);
 
-/// As above, from images and with word of results as they are complete, for shapes that stream. dx may be null,
-/// and may be x if that is a tensor.
+/// As above, from images and with word of results as they are complete, for shapes that stream. dx may be
+/// null, and may be x if that is a tensor.
 template <class T>
 void stream_convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* weight, const T* bias,
                      T* y, const ImageSink& done);

@@ -12,24 +12,36 @@ namespace strata::kernels {
 template <class T>
 class ImageSource {
  public:
-  /// Fills `room` with images [first, first + count). Called from several threads at once, and for each image
-  /// more than once.
+  /// Fills `room` with images [first, first + count). Called from several threads at once.
   using Make = std::function<void(Index first, Index count, T* room)>;
 
   ImageSource(const T* tensor) : tensor_(tensor) {}
-  ImageSource(Make make) : make_(std::move(make)) {}
+  /// `memory`, if given, is where all images may be kept once they are made; to make one may write over what
+  /// others are made from only there.
+  ImageSource(Make make, T* memory = nullptr) : make_(std::move(make)), memory_(memory) {}
 
-  bool needs_room() const { return tensor_ == nullptr; }
+  bool needs_room() const { return !tensor_ && !kept_; }
   /// Images [first, first + count), of `size` elements each; in `room`, where that is needed.
   const T* images(Index first, Index count, Index size, T* room) const {
     if (tensor_) return tensor_ + first * size;
+    if (kept_) room = memory_ + first * size;
     make_(first, count, room);
     return room;
   }
 
+  /// The same images for the first of two readers, and for the second, which need not make them again.
+  ImageSource kept() const {
+    ImageSource source = *this;
+    source.kept_ = memory_ != nullptr;
+    return source;
+  }
+  ImageSource as_kept() const { return memory_ ? ImageSource(memory_) : *this; }
+
  private:
   const T* tensor_ = nullptr;
   Make make_;
+  T* memory_ = nullptr;
+  bool kept_ = false;
 };
 
 /// Is told of images [first, first + count) of a convolution's results when they are complete, from several

@@ -91,13 +91,12 @@ struct RowRange {
   Index end;
 };
 
-/// Memory for pixels.
-class PixelScratch {
+/// Pixels in someone's memory.
+class PixelRoom {
  public:
-  PixelScratch(Index rows, Index columns, Index channels)
-      : size_(rows * columns * channels),
-        scratch_(size_),
-        view_{scratch_.data(), columns * channels, channels} {}
+  static Index size(Index rows, Index columns, Index channels) { return rows * columns * channels; }
+  PixelRoom(float* memory, Index rows, Index columns, Index channels)
+      : size_(size(rows, columns, channels)), view_{memory, columns * channels, channels} {}
 
   void clear() { std::fill_n(view_.data, size_, 0.0f); }
   /// All but the columns [left, left + columns) of `rows`.
@@ -119,8 +118,14 @@ class PixelScratch {
 
  private:
   Index size_;
-  Scratch<float> scratch_;
   Pixels view_;
+};
+
+/// Pixels in memory of their own.
+class PixelScratch : private Scratch<float>, public PixelRoom {
+ public:
+  PixelScratch(Index rows, Index columns, Index channels)
+      : Scratch<float>(size(rows, columns, channels)), PixelRoom(data(), rows, columns, channels) {}
 };
 
 }  // namespace strata::kernels

@@ -47,15 +47,17 @@ Index frequency_stride(Index rows, Index channels) {
   return rows * channels + 16;
 }
 
-// The frequencies of (rows, channels) matrices.
-class FrequencyScratch {
+// The frequencies of (rows, channels) matrices, in someone's memory.
+class FrequencyRoom {
  public:
-  FrequencyScratch(Index frequencies, Index rows, Index channels)
-      : size_(frequencies * frequency_stride(rows, channels)),
-        scratch_(size_),
-        view_{scratch_.data(), frequency_stride(rows, channels), channels} {}
+  static Index size(Index frequencies, Index rows, Index channels) {
+    return frequencies * frequency_stride(rows, channels);
+  }
+  FrequencyRoom(float* memory, Index frequencies, Index rows, Index channels)
+      : size_(size(frequencies, rows, channels)), view_{memory, frequency_stride(rows, channels), channels} {}
 
   const Frequencies& view() const { return view_; }
+  float* memory() const { return view_.data; }
   float* matrix(Index frequency) const { return view_.data + frequency * view_.stride; }
   Frequencies from_row(Index row) const {
     return {view_.data + row * view_.channels, view_.stride, view_.channels};
@@ -64,7 +66,6 @@ class FrequencyScratch {
 
  private:
   Index size_;
-  Scratch<float> scratch_;
   Frequencies view_;
 };
 
@@ -98,8 +99,8 @@ struct Input {
 
 // B^T d B of a block's tiles, given its images. Tile (0, 0) starts `padding` above and left of the image.
 void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
-                     const Planes<const float>& x, Size2D padding, PixelScratch& pixels,
-                     const FrequencyScratch& out) {
+                     const Planes<const float>& x, Size2D padding, PixelRoom pixels,
+                     const FrequencyRoom& out) {
   const Index top = 4 * block.first_row - padding.h;
   const RowRange rows(top, seen_by(kernel, block.rows), x.size.h);
   pixels.clear_around(rows.from(top), padding.w, x.size.w);
@@ -152,18 +153,17 @@ struct FilterView {
 };
 
 // The block's y, from the frequencies of x: a matrix product for each, and back to planes. `products` has
-// room for as many channels as y has.
+// room for as many channels as y has; `inputs`, which become those of y's pixels, too.
 void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
-                    const FrequencyScratch& inputs, const FilterView& filters,
-                    const FrequencyScratch& products, const float* bias, bool rectify, const Planes<float>& y,
-                    Index first, Index channels) {
+                    const FrequencyRoom& inputs, const FilterView& filters, const FrequencyRoom& products,
+                    const float* bias, bool rectify, const Planes<float>& y, Index first, Index channels) {
   const Index in = inputs.view().channels, out = products.view().channels, columns = tiling.columns;
   for (Index f = 0; f < kernel.frequencies; ++f)
     gemm<float>(Transpose::no, Transpose::no, tiling.tiles(block), channels, filters.matrices.rows, 1,
                 inputs.matrix(f), in, filters.data + f * filters.matrices.stride(), filters.matrices.columns,
                 0, products.matrix(f), out);
 
-  const PixelScratch pixels(4 * block.rows, 4 * columns, out);
+  const PixelRoom pixels(inputs.memory(), 4 * block.rows, 4 * columns, out);
   const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
   for (Index n = 0; n < block.images; ++n) {
     kernel.transform_output(products.from_row(n * block.rows * columns), block.rows, columns, pixels.view());
@@ -184,12 +184,19 @@ void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D paddi
     const RowBlock block = tiling.blocks[piece / slices.count];
     const Index first = piece % slices.count * slices.width;
     const Index channels = std::min(slices.width, y.channels - first), tiles = tiling.tiles(block);
-    const FrequencyScratch inputs(kernel.frequencies, tiles, in);
-    FrequencyScratch products(kernel.frequencies, tiles, round_up(channels, lanes));
+    const Index out = round_up(channels, lanes), rows = seen_by(kernel, block.rows),
+                columns = seen_by(kernel, tiling.columns);
+    // What is over before it is needed shares memory: the less there is, the more of it stays in L2.
+    const Index pixel_size = PixelRoom::size(rows, columns, in);
+    const Scratch<float> first_half(std::max(FrequencyRoom::size(kernel.frequencies, tiles, in),
+                                             PixelRoom::size(4 * block.rows, 4 * tiling.columns, out)));
+    const Scratch<float> second_half(
+        std::max(FrequencyRoom::size(kernel.frequencies, tiles, out), pixel_size + x.room(tiling)));
+    const FrequencyRoom inputs(first_half.data(), kernel.frequencies, tiles, in);
+    FrequencyRoom products(second_half.data(), kernel.frequencies, tiles, out);
+    transform_block(kernel, tiling, block, x.of(block, second_half.data() + pixel_size), padding,
+                    PixelRoom(second_half.data(), rows, columns, in), inputs);
     if (channels % lanes != 0) products.clear();
-    PixelScratch pixels(seen_by(kernel, block.rows), seen_by(kernel, tiling.columns), in);
-    Scratch<float> room(x.room(tiling));
-    transform_block(kernel, tiling, block, x.of(block, room.data()), padding, pixels, inputs);
     multiply_block(kernel, tiling, block, inputs, all_filters.from(first), products,
                    bias ? bias + first : nullptr, rectify, y, first, channels);
     if (done) done(block.image, block.images);
@@ -250,31 +257,36 @@ class BackwardPass {
 
   void run_partial(Index partial, float* sum, const float* turned, float* dx, const ImageSink& done) const {
     if (out_ != s_.out_channels) std::fill_n(sum, partial_size(), 0.0f);
-    const Index max_rows = tiling_.blocks.max_rows(), columns = tiling_.columns;
-    const FrequencyScratch inputs(kernel_.frequencies, tiling_.max_tiles(), in_);
-    const FrequencyScratch gradients(kernel_.frequencies, tiling_.max_tiles(), out_);
-    PixelScratch input_pixels(seen_by(kernel_, max_rows), seen_by(kernel_, columns), in_);
-    // For dx, the pixels of all of a block's images are kept, each with what its windows see around it.
+    const Index max_rows = tiling_.blocks.max_rows(), columns = tiling_.columns, tiles = tiling_.max_tiles();
+    const Index x_rows = seen_by(kernel_, max_rows), x_columns = seen_by(kernel_, columns);
+    const Index x_size = PixelRoom::size(x_rows, x_columns, in_);
+    const Scratch<float> first_half(FrequencyRoom::size(kernel_.frequencies, tiles, in_));
+    const Scratch<float> second_half(
+        std::max({FrequencyRoom::size(kernel_.frequencies, tiles, out_), x_size + x_.room(tiling_),
+                  dy_.room(tiling_), PixelRoom::size(4 * max_rows, 4 * columns, in_)}));
+    const FrequencyRoom inputs(first_half.data(), kernel_.frequencies, tiles, in_);
+    const FrequencyRoom gradients(second_half.data(), kernel_.frequencies, tiles, out_);
+    // The pixels of all of a block's images; for dx, each with what its windows see around it.
     const Size2D margin = turned ? padding_of_gradient(s_) : Size2D(0);
     const Index height = turned ? seen_by(kernel_, max_rows) : 4 * max_rows;
-    PixelScratch gradient_pixels(turned ? height * tiling_.blocks.max_images() : height,
+    PixelScratch gradient_pixels(height * tiling_.blocks.max_images(),
                                  turned ? seen_by(kernel_, columns) : 4 * columns, out_);
-    Scratch<float> room(std::max(x_.room(tiling_), dy_.room(tiling_)));
     const Index first = partial * partials_.blocks_each;
     const Index last = std::min(first + partials_.blocks_each, tiling_.blocks.count());
     for (Index b = first; b < last; ++b) {
       const RowBlock block = tiling_.blocks[b];
-      transform_block(kernel_, tiling_, block, x_.of(block, room.data()), s_.padding, input_pixels, inputs);
+      transform_block(kernel_, tiling_, block, x_.of(block, second_half.data() + x_size), s_.padding,
+                      {second_half.data(), seen_by(kernel_, block.rows), x_columns, in_}, inputs);
 
       if (b == first || tiling_.blocks.split_images()) gradient_pixels.clear();
       const RowRange rows(4 * block.first_row, 4 * block.rows, s_.out.h);
-      const Planes<const float> dy = dy_.of(block, room.data());
-      for (Index n = 0; n < block.images; ++n) {
-        const Pixels pixels = gradient_pixels.at((turned ? n * height : 0) + margin.h, margin.w);
+      const Planes<const float> dy = dy_.of(block, second_half.data());
+      for (Index n = 0; n < block.images; ++n)
         table<PixelLayout>().to_pixels(dy.at(n, rows.begin), dy.plane(), s_.out_channels, rows.count(),
-                                       s_.out.w, pixels);
-        kernel_.transform_gradient(pixels, block.rows, columns, gradients.from_row(n * block.rows * columns));
-      }
+                                       s_.out.w, gradient_pixels.at(n * height + margin.h, margin.w));
+      for (Index n = 0; n < block.images; ++n)
+        kernel_.transform_gradient(gradient_pixels.at(n * height + margin.h, margin.w), block.rows, columns,
+                                   gradients.from_row(n * block.rows * columns));
 
       for (Index f = 0; f < kernel_.frequencies; ++f)
         gemm<float>(Transpose::yes, Transpose::no, s_.in_channels, s_.out_channels, tiling_.tiles(block), 1,
@@ -323,10 +335,9 @@ Tensor<float> winograd_filters(const ConvolutionShape& s, const float* weight) {
 
 bool winograd_streams(const ConvolutionShape& s) {
   const Index lanes = table<PixelLayout>().lanes;
-  const RowBlocks blocks =
-      Tiling(s.batch, s.out, round_up(s.in_channels, lanes), round_up(s.out_channels, lanes),
-             transforms(s.kernel.h).frequencies)
-          .blocks;
+  const RowBlocks blocks = Tiling(s.batch, s.out, round_up(s.in_channels, lanes),
+                                  round_up(s.out_channels, lanes), transforms(s.kernel.h).frequencies)
+                               .blocks;
   return s.in == s.out && !blocks.split_images() && blocks.count() > 1;
 }
 
@@ -354,12 +365,11 @@ void winograd_convolve_backward_weights(const ConvolutionShape& s, const ImageSo
 void winograd_convolve_backward(const ConvolutionShape& s, const ImageSource<float>& x,
                                 const ImageSource<float>& dy, const float* weight, float* dweight, float* dx,
                                 const ImageSink& done) {
-  BackwardPass pass(s, x, dy);
-  if (!pass.can_give_dx()) {
-    pass.run(dweight);
-    return winograd_convolve_backward_data(s, dy, weight, nullptr, dx, done);
-  }
-  pass.run(dweight, turned_filters(transforms(s.kernel.h), s, weight).data(), dx, done);
+  if (const BackwardPass pass(s, x, dy); pass.can_give_dx())
+    return pass.run(dweight, turned_filters(transforms(s.kernel.h), s, weight).data(), dx, done);
+  const ImageSource<float> kept = dy.kept();
+  BackwardPass(s, x, kept).run(dweight);
+  winograd_convolve_backward_data(s, dy.as_kept(), weight, nullptr, dx, done);
 }
 
 }  // namespace strata::kernels

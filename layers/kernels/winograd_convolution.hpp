@@ -9,8 +9,8 @@ namespace strata::kernels {
 /// Whether these functions can compute it and are faster than the others.
 bool winograd_applies(const ConvolutionShape& shape);
 
-/// Whether images may be made as they are needed, and are given on as they are complete: where blocks are whole
-/// images, and more than one.
+/// Whether images may be made as they are needed, and are given on as they are complete: where blocks are
+/// whole images, and more than one.
 bool winograd_streams(const ConvolutionShape& shape);
 
 /// The transformed filters that winograd_convolve takes.

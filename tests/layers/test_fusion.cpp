@@ -1,26 +1,20 @@
 // Fused networks against the same layers run one by one.
 #include <gtest/gtest.h>
 
-#include "tests/layers/layer_checks.hpp"
+#include "tests/layers/fusion_checks.hpp"
 #include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
 
+using testing::expect_same_inference;
+using testing::expect_same_step;
 using testing::for_each_instruction_set;
 using testing::max_error;
 using testing::pick;
 using testing::same_bits;
-using testing::widen;
 
-/// Restores the switch.
-class Fusion : public ::testing::Test {
- protected:
-  ~Fusion() override { set_fusion(before_); }
-
- private:
-  bool before_ = fusion();
-};
+using Fusion = testing::FusionTest;
 
 template <class T>
 std::unique_ptr<Layer<T>> random_norm(Random& random, Index channels) {
@@ -92,48 +86,6 @@ Network<T> random_network(Random& random) {
     parameter->value = parameter->value + random.normal<T>(parameter->value.shape()) * T(0.3);
   result.input = problem.input;
   return result;
-}
-
-template <class T>
-void expect_same_state(Sequential<T>& fused, Sequential<T>& plain, double tolerance) {
-  const auto a = fused.named_buffers(), b = plain.named_buffers();
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    SCOPED_TRACE(a[i].name);
-    if (const auto* count = std::get_if<std::int64_t*>(&a[i].value))
-      EXPECT_EQ(**count, *std::get<std::int64_t*>(b[i].value));
-    else
-      EXPECT_LT(max_error(*std::get<Tensor<T>*>(a[i].value), widen(*std::get<Tensor<T>*>(b[i].value)), 1),
-                tolerance);
-  }
-}
-
-template <class T>
-void expect_same_step(Sequential<T>& fused, Sequential<T>& plain, const Tensor<T>& x, Random& random,
-                      double tolerance) {
-  set_fusion(true);
-  const Tensor<T> y = fused.forward(x);
-  set_fusion(false);
-  const Tensor<T> expected = plain.forward(x);
-  EXPECT_LT(max_error(y, widen(expected), 1), tolerance);
-  const auto dy = random.normal<T>(y.shape());
-  // The way back is that of forward, whatever the switch says now.
-  const Tensor<T> dx = fused.backward(dy);
-  set_fusion(true);
-  EXPECT_LT(max_error(dx, widen(plain.backward(dy)), 1), tolerance);
-  const auto a = fused.named_parameters(), b = plain.named_parameters();
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    SCOPED_TRACE(a[i].first);
-    EXPECT_LT(max_error(a[i].second->gradient, widen(b[i].second->gradient), 1), tolerance);
-  }
-  expect_same_state(fused, plain, tolerance);
-}
-
-template <class T>
-void expect_same_inference(const Sequential<T>& net, const Tensor<T>& x, double tolerance) {
-  set_fusion(false);
-  const Tensor<T> expected = net.infer(x);
-  set_fusion(true);
-  EXPECT_LT(max_error(net.infer(x), widen(expected), 1), tolerance);
 }
 
 // A value of x that lies at a kink within rounding may go either way: the training step computes the same

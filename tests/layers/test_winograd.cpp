@@ -9,9 +9,19 @@ namespace {
 
 using namespace strata::testing;
 
-constexpr Algorithm kWinograd{packed_first<kernels::winograd_filters, kernels::winograd_convolve>,
-                              kernels::winograd_convolve_backward_data,
-                              kernels::winograd_convolve_backward_weights};
+void forward(const kernels::ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
+             float* y) {
+  kernels::winograd_convolve(shape, x, kernels::winograd_filters(shape, weight).data(), bias, y);
+}
+void backward_data(const kernels::ConvolutionShape& shape, const float* dy, const float* weight,
+                   const float* bias, float* dx) {
+  kernels::winograd_convolve_backward_data(shape, dy, weight, bias, dx);
+}
+void backward_weights(const kernels::ConvolutionShape& shape, const float* x, const float* dy,
+                      float* dweight) {
+  kernels::winograd_convolve_backward_weights(shape, x, dy, dweight);
+}
+constexpr Algorithm kWinograd{forward, backward_data, backward_weights};
 
 class Winograd : public ::testing::TestWithParam<Index> {
  protected:
@@ -121,6 +131,77 @@ TEST_P(Winograd, GivesBothGradientsAtOnce) {
       set_num_threads(before);
     });
   }
+}
+
+/// Images of a tensor as a source that makes them, in memory that it may be given.
+kernels::ImageSource<float> made(const Tensor<float>& tensor, float* memory = nullptr) {
+  const auto size = static_cast<Index>(tensor.size() / tensor.shape()[0]);
+  return {[&tensor, size](Index first, Index count, float* room) {
+            std::copy_n(tensor.data() + first * size, count * size, room);
+          },
+          memory};
+}
+
+/// Counts how often it was told of each image, and copies the image as it is then.
+struct Watcher {
+  explicit Watcher(const Tensor<float>& results)
+      : watched(results), seen(full<float>(results.shape(), NAN)), times(results.shape()[0]) {}
+
+  kernels::ImageSink sink() {
+    return [this](Index first, Index count) {
+      const auto size = static_cast<Index>(watched.size() / watched.shape()[0]);
+      std::copy_n(watched.data() + first * size, count * size, seen.data() + first * size);
+      for (Index n = first; n < first + count; ++n) ++times[static_cast<std::size_t>(n)];
+    };
+  }
+  void expect_all() const {
+    EXPECT_THAT(times, ::testing::Each(1));
+    EXPECT_TRUE(same_bits(seen, watched));
+  }
+
+  const Tensor<float>& watched;
+  Tensor<float> seen;
+  std::vector<int> times;
+};
+
+// From images that are made, to one who is told of each: the same bits as from and to tensors.
+TEST_P(Winograd, StreamsImages) {
+  int streaming = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    const auto pick = [&](Index low, Index high) {
+      return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));
+    };
+    const ConvCase c{.batch = pick(2, 40),
+                     .in_channels = pick(2, 20),
+                     .out_channels = pick(1, 20),
+                     .size = {pick(1, 16), pick(1, 16)},
+                     .kernel = kernel(),
+                     .padding = kernel() / 2};
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
+    const Problem p = make_problem(c, random);
+    for_each_instruction_set([&] {
+      if (!kernels::winograd_streams(p.shape)) return;
+      ++streaming;
+      const auto apart = run(kWinograd, p);
+      auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
+           dw = full<float>(p.w.shape(), NAN);
+      Watcher watch_y(y), watch_dx(dx);
+      kernels::winograd_convolve(p.shape, made(p.x), kernels::winograd_filters(p.shape, p.w.data()).data(),
+                                 p.bias.data(), y.data(), watch_y.sink());
+      EXPECT_TRUE(same_bits(y, apart.y));
+      watch_y.expect_all();
+      auto memory = full<float>(p.dy.shape(), NAN);
+      kernels::winograd_convolve_backward(p.shape, made(p.x),
+                                          made(p.dy, random.below(2) == 0 ? memory.data() : nullptr),
+                                          p.w.data(), dw.data(), dx.data(), watch_dx.sink());
+      EXPECT_TRUE(same_bits(dx, apart.dx));
+      EXPECT_TRUE(same_bits(dw, apart.dw));
+      watch_dx.expect_all();
+    });
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(streaming, 300);
 }
 
 // Relative l2 errors on normal data: what the choice of interpolation points is for, and what giving up

@@ -1,0 +1,230 @@
+// Runs of convolutions and batch norms against the same layers one by one.
+#include "strata/layers/kernels/convolution.hpp"
+#include "tests/layers/fusion_checks.hpp"
+#include "tests/layers/random_cases.hpp"
+
+namespace strata {
+namespace {
+
+using testing::expect_same_gradients;
+using testing::expect_same_step;
+using testing::for_each_instruction_set;
+using testing::max_error;
+using testing::pick;
+using testing::same_bits;
+using testing::widen;
+
+using ConvolutionRuns = testing::FusionTest;
+
+/// Images that fit blocks of whole images, mostly, and convolutions of all kinds.
+template <class T>
+struct RandomRun {
+  Sequential<T> net;
+  Shape input;
+
+  explicit RandomRun(Random& random) {
+    input = {static_cast<std::size_t>(pick(random, 2, 24)), static_cast<std::size_t>(pick(random, 1, 20)),
+             static_cast<std::size_t>(pick(random, 4, 12)), static_cast<std::size_t>(pick(random, 4, 12))};
+    auto channels = static_cast<Index>(input[1]);
+    for (Index units = pick(random, 1, 3); units-- > 0;) channels = add_unit(random, channels);
+    net.initialize(random.below(1000));
+    for (Parameter<T>* parameter : net.parameters())
+      parameter->value = parameter->value + random.normal<T>(parameter->value.shape()) * T(0.3);
+  }
+
+  Index add_unit(Random& random, Index in) {
+    const Index out = pick(random, 1, 20);
+    const Shape x = net.output_shape(input);
+    const bool small = std::min(x[2], x[3]) < 5;
+    const Index kernel = small || random.below(6) == 0 ? 1 : random.below(6) == 0 ? 5 : 3;
+    net.add(Conv2D<T>{in,
+                      out,
+                      kernel,
+                      {.stride = random.below(6) == 0 ? 2 : 1,
+                       .padding = random.below(6) == 0 ? 0 : kernel / 2,
+                       .bias = random.below(4) == 0}});
+    // With a smaller eps a channel that hardly varies makes gradients so large that their rounding shows.
+    net.add(SpatialBatchNorm<T>{out, {.eps = 0.1, .affine = random.below(4) != 0}});
+    if (random.below(6) != 0) net.add(ReLU<T>{});
+    if (random.below(3) == 0) net.add(MaxPool2D<T>{2, {.stride = pick(random, 1, 2), .padding = 1}});
+    return out;
+  }
+};
+
+/// The least distance of a ReLU's inputs from its kink: within rounding, an input may go either way.
+template <class T>
+double distance_from_kinks(Sequential<T> net, Tensor<T> x) {
+  double least = INFINITY;
+  set_fusion(false);
+  for (const auto& child : net.children()) {
+    if (child.layer->type() == "ReLU")
+      for (const T value : x) least = std::min(least, std::abs(static_cast<double>(value)));
+    x = child.layer->forward(std::move(x));
+  }
+  return least;
+}
+
+template <class T>
+Tensor<T> away_from_kinks(const Sequential<T>& net, const Shape& shape, Random& random) {
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    auto x = random.normal<T>(shape, 0.5);
+    if (distance_from_kinks(net, x) > 1e-6) return x;
+  }
+  ADD_FAILURE() << "every input comes too near to a kink";
+  return random.normal<T>(shape);
+}
+
+template <class T>
+void check_random_runs(std::uint64_t runs, double tolerance) {
+  for (std::uint64_t seed = 0; seed < runs; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    RandomRun<T> run(random);
+    Sequential<T>& fused = run.net;
+    Sequential<T> plain = fused;
+    for (int step = 0; step < 2; ++step)
+      expect_same_step(fused, plain, away_from_kinks(plain, run.input, random), random, tolerance);
+    fused.eval();
+    plain = fused;
+    expect_same_step(fused, plain, away_from_kinks(plain, run.input, random), random, tolerance);
+    if (::testing::Test::HasFailure()) {
+      ADD_FAILURE() << summary(fused, run.input);
+      return;
+    }
+  }
+}
+
+TEST_F(ConvolutionRuns, ComputesTheSameInDouble) {
+  for_each_instruction_set([] { check_random_runs<double>(60, 1e-10); });
+}
+
+TEST_F(ConvolutionRuns, ComputesTheSameInFloat) {
+  for_each_instruction_set([] { check_random_runs<float>(300, 2e-4); });
+}
+
+/// Units that stream, and some that do not, before, between and behind them.
+Sequential<float> mixed_run() {
+  const Conv2DOptions same{.padding = 1, .bias = false};
+  return Sequential<float>{Conv2D<float>{3, 24, 3, {.stride = 2, .padding = 1, .bias = false}},
+                           SpatialBatchNorm<float>{24},
+                           ReLU<float>{},
+                           Conv2D<float>{24, 20, 3, same},
+                           SpatialBatchNorm<float>{20},
+                           ReLU<float>{},
+                           Conv2D<float>{20, 33, 3, same},
+                           SpatialBatchNorm<float>{33},
+                           ReLU<float>{},
+                           MaxPool2D<float>{2},
+                           Conv2D<float>{33, 40, 3, same},
+                           SpatialBatchNorm<float>{40},
+                           ReLU<float>{},
+                           Conv2D<float>{40, 8, 1, {.bias = false}},
+                           SpatialBatchNorm<float>{8}};
+}
+const Shape kMixedInput{40, 3, 25, 27};
+
+TEST_F(ConvolutionRuns, StreamsWhereImagesAreSmall) {
+  const auto streams = [](const Shape& x, Index out) {
+    const Size2D size(static_cast<Index>(x[2]), static_cast<Index>(x[3]));
+    return kernels::convolution_streams<float>(
+        {static_cast<Index>(x[0]), static_cast<Index>(x[1]), size, out, size, 3, 1, 1, 1, 1, true});
+  };
+  EXPECT_TRUE(streams({64, 32, 32, 32}, 32));
+  EXPECT_TRUE(streams({40, 24, 13, 14}, 20));
+  EXPECT_TRUE(streams({40, 33, 6, 7}, 40));
+  EXPECT_FALSE(streams({4, 32, 96, 96}, 32));
+  EXPECT_FALSE(streams({1, 32, 32, 32}, 32));
+}
+
+TEST_F(ConvolutionRuns, GivesParametersTheSameGradientsWithoutDx) {
+  Sequential<float> fused = mixed_run(), plain = fused;
+  Random random(1);
+  const auto x = away_from_kinks(plain, kMixedInput, random);
+  set_fusion(true);
+  const auto dy = random.normal<float>(fused.forward(x).shape());
+  fused.backward_parameters(dy);
+  set_fusion(false);
+  plain.forward(x);
+  plain.backward(dy);
+  expect_same_gradients(fused, plain, 2e-4);
+}
+
+TEST_F(ConvolutionRuns, GivesTheSameBitsWithAnyNumberOfThreads) {
+  const Sequential<float> net = mixed_run();
+  const auto x = Random(1).normal<float>(kMixedInput);
+  const auto dy = Random(2).normal<float>(net.output_shape(kMixedInput));
+  const int before = num_threads();
+  set_fusion(true);
+  const auto run = [&](int threads) {
+    set_num_threads(threads);
+    Sequential<float> copy = net;
+    std::vector<Tensor<float>> results{copy.forward(x), copy.backward(dy)};
+    for (Parameter<float>* parameter : copy.parameters()) results.push_back(parameter->gradient);
+    for (const auto& buffer : copy.named_buffers())
+      if (const auto* tensor = std::get_if<Tensor<float>*>(&buffer.value)) results.push_back(**tensor);
+    return results;
+  };
+  const auto expected = run(1);
+  for (const int threads : {2, 3, 5}) {
+    const auto results = run(threads);
+    for (std::size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(same_bits(results[i], expected[i])) << i;
+  }
+  set_num_threads(before);
+}
+
+TEST_F(ConvolutionRuns, LeavesACopyWhatBackwardNeeds) {
+  Sequential<float> net = mixed_run();
+  set_fusion(true);
+  const auto y = net.forward(Random(1).normal<float>(kMixedInput));
+  Sequential<float> copy = net;
+  set_fusion(false);
+  const auto dy = Random(2).normal<float>(y.shape());
+  EXPECT_TRUE(same_bits(copy.backward(dy), net.backward(dy)));
+}
+
+// What was computed as it was read with one instruction set can be computed again with another.
+TEST_F(ConvolutionRuns, GoesBackByAnotherInstructionSet) {
+  if (!is_available(InstructionSet::avx2)) return;
+  Sequential<float> fused = mixed_run(), plain = fused;
+  Random random(1);
+  const auto x = away_from_kinks(plain, kMixedInput, random);
+  const InstructionSet before = instruction_set();
+  set_fusion(true);
+  set_instruction_set(InstructionSet::avx2);
+  const auto dy = random.normal<float>(fused.forward(x).shape());
+  set_instruction_set(InstructionSet::generic);
+  fused.backward(dy);
+  set_fusion(false);
+  plain.forward(x);
+  plain.backward(dy);
+  set_instruction_set(before);
+  expect_same_gradients(fused, plain, 2e-4);
+}
+
+// The normalized values are computed again rather than kept.
+TEST_F(ConvolutionRuns, KeepsLessThanItsLayersOneByOne) {
+  const auto kept = [](bool on) {
+    set_fusion(on);
+    Sequential<float> net = mixed_run();
+    const std::size_t before = memory_statistics().in_use;
+    net.forward(Random(1).normal<float>(kMixedInput));
+    return memory_statistics().in_use - before;
+  };
+  const std::size_t normalized = 40 * 20 * 13 * 14 * sizeof(float);  // of the unit between two that stream
+  EXPECT_LT(kept(true) + normalized, kept(false));
+}
+
+TEST_F(ConvolutionRuns, RefusesASingleValuePerChannelAndTrainsOn) {
+  Sequential<float> net{Conv2D<float>{2, 3, 3, {.bias = false}}, SpatialBatchNorm<float>{3}, ReLU<float>{}};
+  set_fusion(true);
+  EXPECT_THAT(
+      [&] {
+        net.forward(Random(1).normal<float>({1, 2, 3, 3}));
+      },
+      ::testing::ThrowsMessage<ShapeError>(::testing::HasSubstr("SpatialBatchNorm '1'")));
+  const auto y = net.forward(Random(1).normal<float>({4, 2, 3, 3}));
+  EXPECT_EQ(net.backward(y).shape(), (Shape{4, 2, 3, 3}));
+}
+
+}  // namespace
+}  // namespace strata
