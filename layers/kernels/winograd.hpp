@@ -29,17 +29,29 @@ struct Filters {
   Index columns;
 };
 
-/// The channels of pixels, too, are padded to a multiple of PixelLayout::lanes.
+/// For tiles of one size. The channels of pixels, too, are padded to a multiple of PixelLayout::lanes.
+struct TileTransforms {
+  /// B^T d B for a grid of tiles, whose windows start at every fourth row and column.
+  void (*input)(Pixels input, Index tile_rows, Index tile_columns, Frequencies out);
+  /// A dy A^T for a grid of tiles of output gradients.
+  void (*gradient)(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out);
+  /// A^T m A: a grid of tiles of outputs.
+  void (*output)(Frequencies products, Index tile_rows, Index tile_columns, Pixels output);
+};
+
+/// At the edge of an image, tiles have what is left of 4 outputs, and need fewer frequencies; for one output,
+/// two are computed.
 struct Winograd {
   Index kernel;
-  Index frequencies;
+  Index frequencies;  ///< of a tile of 4x4 outputs
 
-  /// B^T d B for a grid of tiles, whose windows start at every fourth row and column.
-  void (*transform_input)(Pixels input, Index tile_rows, Index tile_columns, Frequencies out);
-  /// A dy A^T for a grid of tiles of 4x4 output gradients.
-  void (*transform_gradient)(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out);
-  /// A^T m A: a grid of tiles of 4x4 outputs.
-  void (*transform_output)(Frequencies products, Index tile_rows, Index tile_columns, Pixels output);
+  TileTransforms tiles[3][3];  ///< of (height - 2, width - 2) outputs
+  const TileTransforms& of_tiles(Index height, Index width) const { return tiles[height - 2][width - 2]; }
+  /// Whether a tile needs this row (or column) of frequencies, given its height (width).
+  bool uses(Index frequency, Index size) const {
+    if (size == 3) return frequency != 0;
+    return size == 4 || frequency <= kernel - 1 || frequency == kernel + 2;
+  }
 
   /// G g G^T for the filters of rows [begin, end): row r, column c of every matrix of `out`. With `rotate`,
   /// the filters are turned by 180 degrees.

@@ -26,18 +26,21 @@ template <int kernel>
 struct ToomCook {
   static constexpr int kPairs = (kernel + 1) / 2, kPowers = kernel > 4 ? kernel : 4;
   struct Pair {
-    float powers[kPowers] = {};  // p^k
-    float others[kPairs] = {};   // of P(x) / x / (x^2 - p^2), by powers of x^2
-    float filter[kernel] = {};   // p^k / P'(p)
+    float powers[kPowers] = {};          // p^k
+    float others[kPairs] = {};           // of P(x) / x / (x^2 - p^2), by powers of x^2
+    float others_but_last[kPairs] = {};  // the same without the last pair
+    float last = 0;                      // p^2 - q^2, where q is the last pair's
+    float filter[kernel] = {};           // p^k / P'(p)
   };
   Pair pairs[kPairs] = {};
   float all[kPairs + 1] = {};  // of P(x) / x, by powers of x^2
+  float last = 0;              // -q^2
   float zero = 0;              // 1 / P'(0)
 
   constexpr ToomCook() {
     double product[kPairs + 1] = {};
     for (int pair = 0; pair < kPairs; ++pair) {
-      multiply_out(pair, product);
+      multiply_out({pair, pair}, product);
       const double p = kPoints<kernel>[pair];
       double derivative = 0;  // P'(p) = 2 p^2 times the others
       for (int k = kPairs - 1; k >= 0; --k) derivative = derivative * p * p + product[k];
@@ -48,83 +51,123 @@ struct ToomCook {
         pairs[pair].powers[k] = static_cast<float>(power);
         if (k < kernel) pairs[pair].filter[k] = static_cast<float>(power / derivative);
       }
+      multiply_out({pair, kPairs - 1}, product);
+      for (int k = 0; k < kPairs; ++k) pairs[pair].others_but_last[k] = static_cast<float>(product[k]);
+      pairs[pair].last = static_cast<float>(p * p - square(kPairs - 1));
     }
-    multiply_out(kPairs, product);
+    multiply_out({kPairs, kPairs}, product);
     for (int k = 0; k <= kPairs; ++k) all[k] = static_cast<float>(product[k]);
+    last = static_cast<float>(-square(kPairs - 1));
     zero = static_cast<float>(1 / product[0]);
   }
 
-  // prod (z - p^2) over all pairs but one, by powers of z.
-  static constexpr void multiply_out(int left_out, double (&product)[kPairs + 1]) {
+  static constexpr double square(int pair) { return kPoints<kernel>[pair] * kPoints<kernel>[pair]; }
+
+  // prod (z - p^2) over all pairs but two, by powers of z.
+  static constexpr void multiply_out(const int (&left_out)[2], double (&product)[kPairs + 1]) {
     for (double& value : product) value = 0;
     product[0] = 1;
     for (int pair = 0; pair < kPairs; ++pair) {
-      if (pair == left_out) continue;
-      const double z = kPoints<kernel>[pair] * kPoints<kernel>[pair];
-      for (int k = kPairs; k >= 0; --k) product[k] = (k > 0 ? product[k - 1] : 0) - z * product[k];
+      if (pair == left_out[0] || pair == left_out[1]) continue;
+      for (int k = kPairs; k >= 0; --k) product[k] = (k > 0 ? product[k - 1] : 0) - square(pair) * product[k];
     }
   }
 };
 
 /// sum of factors[k] values[2 k] for k < terms, plus values[2 terms].
-template <int terms>
-[[gnu::always_inline]] inline Vector monic(const float (&factors)[terms + 1], const Vector* values) {
+template <int terms, std::size_t count>
+[[gnu::always_inline]] inline Vector monic(const float (&factors)[count], const Vector* values) {
   Vector sum = values[2 * terms];
 #pragma GCC unroll 8
   for (int k = terms - 1; k >= 0; --k) sum = xsimd::fma(Vector(factors[k]), values[2 * k], sum);
   return sum;
 }
 
-template <int kernel>
+/// The one-dimensional transforms of a tile of `size` outputs: 4, or 3 or 2 at the edge of an image, which
+/// make do with as many points less: 3 without 0, 2 without the last pair. P, by which the input transform is
+/// made, then lacks these points' factors. The filters' are divided by P' of all points all the same, so that
+/// all sizes share them: the input transform makes up for that.
+template <int kernel, int size>
 struct Transforms {
   static constexpr ToomCook<kernel> k{};
-  static constexpr int kPairs = ToomCook<kernel>::kPairs, kWindow = kernel + 3, kLast = kWindow - 1;
+  static constexpr int kPairs = ToomCook<kernel>::kPairs - (size == 2 ? 1 : 0);
+  static constexpr int kFrequencies = kernel + 3, kLast = kFrequencies - 1;
+  static constexpr int kWindow = size + kernel - 1;
+
+  static constexpr bool uses(int frequency) {
+    if (size == 3) return frequency != 0;
+    return size == 4 || frequency <= 2 * kPairs || frequency == kLast;
+  }
 
   // B^T
-  [[gnu::always_inline]] static void input(const Vector (&d)[kWindow], Vector (&v)[kWindow]) {
-    v[0] = monic<kPairs>(k.all, d);
+  [[gnu::always_inline]] static void input(const Vector (&d)[kWindow], Vector (&v)[kFrequencies]) {
+    constexpr int first = size == 3 ? 0 : 1;  // P has the factor x
+    if constexpr (size == 4) v[0] = monic<kPairs>(k.all, d);
+    if constexpr (size == 2) v[0] = Vector(k.last) * monic<kPairs>(k.pairs[kPairs].others, d);
 #pragma GCC unroll 8
     for (int i = 0; i < kPairs; ++i) {
-      const Vector even = monic<kPairs - 1>(k.pairs[i].others, d + 2),
-                   odd = monic<kPairs - 1>(k.pairs[i].others, d + 1);
-      const Vector p(k.pairs[i].powers[1]);
-      v[1 + 2 * i] = xsimd::fma(p, odd, even);
-      v[2 + 2 * i] = xsimd::fnma(p, odd, even);
+      const auto& pair = k.pairs[i];
+      const auto& others = size == 2 ? pair.others_but_last : pair.others;
+      Vector even = monic<kPairs - 1>(others, d + first + 1), odd = monic<kPairs - 1>(others, d + first);
+      if constexpr (size == 2) {
+        even = Vector(pair.last) * even;
+        odd = Vector(pair.last) * odd;
+      }
+      const Vector p(pair.powers[1]);
+      if constexpr (size == 3) {
+        const Vector from_odd = Vector(pair.powers[2]) * odd;
+        v[1 + 2 * i] = xsimd::fma(p, even, from_odd);
+        v[2 + 2 * i] = xsimd::fnma(p, even, from_odd);
+      } else {
+        v[1 + 2 * i] = xsimd::fma(p, odd, even);
+        v[2 + 2 * i] = xsimd::fnma(p, odd, even);
+      }
     }
-    v[kLast] = monic<kPairs>(k.all, d + 1);
+    if constexpr (size == 2)
+      v[kLast] = monic<kPairs>(k.pairs[kPairs].others, d + first);
+    else
+      v[kLast] = monic<kPairs>(k.all, d + first);
   }
 
   // A^T
-  [[gnu::always_inline]] static void output(const Vector (&m)[kWindow], Vector (&y)[4]) {
-    y[0] = m[0];
-    y[3] = m[kLast];
+  [[gnu::always_inline]] static void output(const Vector (&m)[kFrequencies], Vector (&y)[size]) {
 #pragma GCC unroll 8
     for (int i = 0; i < kPairs; ++i) {
-      const Vector even = m[1 + 2 * i] + m[2 + 2 * i], odd = m[1 + 2 * i] - m[2 + 2 * i];
+      const Vector sum[2] = {m[1 + 2 * i] + m[2 + 2 * i], m[1 + 2 * i] - m[2 + 2 * i]};
       const auto& power = k.pairs[i].powers;
-      y[0] += even;
-      y[1] = i == 0 ? Vector(power[1]) * odd : xsimd::fma(Vector(power[1]), odd, y[1]);
-      y[2] = i == 0 ? Vector(power[2]) * even : xsimd::fma(Vector(power[2]), even, y[2]);
-      y[3] = xsimd::fma(Vector(power[3]), odd, y[3]);
+      y[0] = i == 0 ? sum[0] : y[0] + sum[0];
+#pragma GCC unroll 8
+      for (int t = 1; t < size; ++t)
+        y[t] = i == 0 ? Vector(power[t]) * sum[t % 2] : xsimd::fma(Vector(power[t]), sum[t % 2], y[t]);
     }
+    if constexpr (size != 3) y[0] += m[0];
+    y[size - 1] += m[kLast];
   }
 
   // A
-  [[gnu::always_inline]] static void gradient(const Vector (&y)[4], Vector (&w)[kWindow]) {
-    w[0] = y[0];
+  [[gnu::always_inline]] static void gradient(const Vector (&y)[size], Vector (&w)[kFrequencies]) {
+    if constexpr (size != 3) w[0] = y[0];
 #pragma GCC unroll 8
     for (int i = 0; i < kPairs; ++i) {
       const auto& power = k.pairs[i].powers;
-      const Vector even = xsimd::fma(Vector(power[2]), y[2], y[0]);
-      const Vector odd = xsimd::fma(Vector(power[3]), y[3], Vector(power[1]) * y[1]);
+      Vector even = y[0], odd = Vector(power[1]) * y[1];
+      if constexpr (size > 2) even = xsimd::fma(Vector(power[2]), y[2], even);
+      if constexpr (size > 3) odd = xsimd::fma(Vector(power[3]), y[3], odd);
       w[1 + 2 * i] = even + odd;
       w[2 + 2 * i] = even - odd;
     }
-    w[kLast] = y[3];
+    w[kLast] = y[size - 1];
   }
+};
+
+/// Those of filters.
+template <int kernel>
+struct FilterTransforms {
+  static constexpr ToomCook<kernel> k{};
+  static constexpr int kPairs = ToomCook<kernel>::kPairs, kFrequencies = kernel + 3, kLast = kFrequencies - 1;
 
   // G
-  [[gnu::always_inline]] static void filter(const Vector (&g)[kernel], Vector (&u)[kWindow]) {
+  [[gnu::always_inline]] static void filter(const Vector (&g)[kernel], Vector (&u)[kFrequencies]) {
     u[0] = Vector(k.zero) * g[0];
 #pragma GCC unroll 8
     for (int i = 0; i < kPairs; ++i) {
@@ -142,7 +185,7 @@ struct Transforms {
   }
 
   // G^T
-  [[gnu::always_inline]] static void filter_gradient(const Vector (&u)[kWindow], Vector (&g)[kernel]) {
+  [[gnu::always_inline]] static void filter_gradient(const Vector (&u)[kFrequencies], Vector (&g)[kernel]) {
     g[0] = Vector(k.zero) * u[0];
     for (int t = 1; t < kernel - 1; ++t) g[t] = Vector(0.0f);
     g[kernel - 1] = u[kLast];
@@ -156,27 +199,38 @@ struct Transforms {
   }
 };
 
-// Applies a one-dimensional transform to the columns and then to the rows of a square, whose element (i, j)
-// is at in + i * in_row + j * in_column.
-template <int from, int to, auto transform>
+constexpr bool every(int) {
+  return true;
+}
+
+// Applies a one-dimensional transform to the columns and another to the rows of a rectangle, whose element
+// (i, j) is at in + i * in_row + j * in_column. Of what is read and of what is written only the rows and
+// columns that these uses name exist.
+template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row, int from_columns,
+          int to_columns, auto across, auto reads_column, auto writes_column>
 [[gnu::always_inline]] inline void transform_2d(const float* in, Index in_row, Index in_column, float* out,
                                                 Index out_row, Index out_column) {
-  Vector half[to][from];
+  Vector half[to_rows][from_columns];
 #pragma GCC unroll 8
-  for (int j = 0; j < from; ++j) {
-    Vector column[from], result[to];
+  for (int j = 0; j < from_columns; ++j) {
+    if (!reads_column(j)) continue;
+    Vector column[from_rows], result[to_rows];
 #pragma GCC unroll 8
-    for (int i = 0; i < from; ++i) column[i] = Vector::load_aligned(in + i * in_row + j * in_column);
-    transform(column, result);
+    for (int i = 0; i < from_rows; ++i)
+      if (reads_row(i)) column[i] = Vector::load_aligned(in + i * in_row + j * in_column);
+    down(column, result);
 #pragma GCC unroll 8
-    for (int i = 0; i < to; ++i) half[i][j] = result[i];
+    for (int i = 0; i < to_rows; ++i)
+      if (writes_row(i)) half[i][j] = result[i];
   }
 #pragma GCC unroll 8
-  for (int i = 0; i < to; ++i) {
-    Vector result[to];
-    transform(half[i], result);
+  for (int i = 0; i < to_rows; ++i) {
+    if (!writes_row(i)) continue;
+    Vector result[to_columns];
+    across(half[i], result);
 #pragma GCC unroll 8
-    for (int j = 0; j < to; ++j) result[j].store_aligned(out + i * out_row + j * out_column);
+    for (int j = 0; j < to_columns; ++j)
+      if (writes_column(j)) result[j].store_aligned(out + i * out_row + j * out_column);
   }
 }
 
@@ -191,37 +245,44 @@ inline void for_each_tile(Index tile_rows, Index tile_columns, const Pixels& pix
         tile(4 * (p * pixels.row_stride + q * pixels.channels) + c, t * row_length + c);
 }
 
-template <int kernel>
+// Tiles of (height, width) outputs.
+template <int kernel, int height, int width>
 void transform_input(Pixels input, Index tile_rows, Index tile_columns, Frequencies out) {
-  using T = Transforms<kernel>;
+  using R = Transforms<kernel, height>;
+  using C = Transforms<kernel, width>;
   for_each_tile(tile_rows, tile_columns, input, out.channels, [=](Index pixel, Index row) {
-    transform_2d<T::kWindow, T::kWindow, T::input>(input.data + pixel, input.row_stride, input.channels,
-                                                   out.data + row, T::kWindow * out.stride, out.stride);
+    transform_2d<R::kWindow, R::kFrequencies, R::input, every, R::uses, C::kWindow, C::kFrequencies, C::input,
+                 every, C::uses>(input.data + pixel, input.row_stride, input.channels, out.data + row,
+                                 C::kFrequencies * out.stride, out.stride);
   });
 }
 
-template <int kernel>
+template <int kernel, int height, int width>
 void transform_gradient(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out) {
-  using T = Transforms<kernel>;
+  using R = Transforms<kernel, height>;
+  using C = Transforms<kernel, width>;
   for_each_tile(tile_rows, tile_columns, gradient, out.channels, [=](Index pixel, Index row) {
-    transform_2d<4, T::kWindow, T::gradient>(gradient.data + pixel, gradient.row_stride, gradient.channels,
-                                             out.data + row, T::kWindow * out.stride, out.stride);
+    transform_2d<height, R::kFrequencies, R::gradient, every, R::uses, width, C::kFrequencies, C::gradient,
+                 every, C::uses>(gradient.data + pixel, gradient.row_stride, gradient.channels,
+                                 out.data + row, C::kFrequencies * out.stride, out.stride);
   });
 }
 
-template <int kernel>
+template <int kernel, int height, int width>
 void transform_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output) {
-  using T = Transforms<kernel>;
+  using R = Transforms<kernel, height>;
+  using C = Transforms<kernel, width>;
   for_each_tile(tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row) {
-    transform_2d<T::kWindow, 4, T::output>(products.data + row, T::kWindow * products.stride, products.stride,
-                                           output.data + pixel, output.row_stride, output.channels);
+    transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
+                 C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
+                                 output.data + pixel, output.row_stride, output.channels);
   });
 }
 
 // Vectors hold kLanes columns; a vector of taps is picked from memory one by one, as filters are few.
 template <int kernel>
 void transform_filters(Filters filters, bool rotate, Index begin, Index end, Frequencies out) {
-  using T = Transforms<kernel>;
+  using T = FilterTransforms<kernel>;
   constexpr int kTaps = kernel * kernel;
   for (Index r = begin; r < end; ++r)
     for (Index c = 0; c < out.channels; c += kLanes) {
@@ -232,16 +293,17 @@ void transform_filters(Filters filters, bool rotate, Index begin, Index end, Fre
         for (int t = 0; t < kTaps; ++t)
           taps[rotate ? kTaps - 1 - t : t][lane] = first[lane * filters.column_stride + t];
       float* u = out.data + r * out.channels + c;
-      transform_2d<kernel, T::kWindow, T::filter>(taps[0], kernel * kLanes, kLanes, u,
-                                                  T::kWindow * out.stride, out.stride);
+      transform_2d<kernel, T::kFrequencies, T::filter, every, every, kernel, T::kFrequencies, T::filter,
+                   every, every>(taps[0], kernel * kLanes, kLanes, u, T::kFrequencies * out.stride,
+                                 out.stride);
     }
 }
 
 template <int kernel>
 void transform_filter_gradient(Frequencies partials, Index partial_stride, Index partial_count, Index begin,
                                Index end, Filters filters) {
-  using T = Transforms<kernel>;
-  constexpr int kTaps = kernel * kernel, kFrequencies = T::kWindow * T::kWindow;
+  using T = FilterTransforms<kernel>;
+  constexpr int kTaps = kernel * kernel, kFrequencies = T::kFrequencies * T::kFrequencies;
   for (Index r = begin; r < end; ++r)
     for (Index c = 0; c < partials.channels; c += kLanes) {
       alignas(64) float taps[kTaps][kLanes];
@@ -253,8 +315,9 @@ void transform_filter_gradient(Frequencies partials, Index partial_stride, Index
           sum += Vector::load_aligned(u + f * partials.stride + p * partial_stride);
         sum.store_aligned(sums[f]);
       }
-      transform_2d<T::kWindow, kernel, T::filter_gradient>(sums[0], T::kWindow * kLanes, kLanes, taps[0],
-                                                           kernel * kLanes, kLanes);
+      transform_2d<T::kFrequencies, kernel, T::filter_gradient, every, every, T::kFrequencies, kernel,
+                   T::filter_gradient, every, every>(sums[0], T::kFrequencies * kLanes, kLanes, taps[0],
+                                                     kernel * kLanes, kLanes);
       float* first = filters.data + r * filters.row_stride + c * filters.column_stride;
       const Index columns = filters.columns - c < kLanes ? filters.columns - c : kLanes;
       for (Index lane = 0; lane < columns; ++lane)
@@ -262,12 +325,16 @@ void transform_filter_gradient(Frequencies partials, Index partial_stride, Index
     }
 }
 
+template <int kernel, int height, int width>
+constexpr TileTransforms kTiles{transform_input<kernel, height, width>,
+                                transform_gradient<kernel, height, width>,
+                                transform_output<kernel, height, width>};
 template <int kernel>
 constexpr Winograd kTable{kernel,
                           (kernel + 3) * (kernel + 3),
-                          transform_input<kernel>,
-                          transform_gradient<kernel>,
-                          transform_output<kernel>,
+                          {{kTiles<kernel, 2, 2>, kTiles<kernel, 2, 3>, kTiles<kernel, 2, 4>},
+                           {kTiles<kernel, 3, 2>, kTiles<kernel, 3, 3>, kTiles<kernel, 3, 4>},
+                           {kTiles<kernel, 4, 2>, kTiles<kernel, 4, 3>, kTiles<kernel, 4, 4>}},
                           transform_filters<kernel>,
                           transform_filter_gradient<kernel>};
 constexpr WinogradFamily kFamily{kTable<3>, kTable<5>};

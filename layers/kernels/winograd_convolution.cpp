@@ -1,5 +1,7 @@
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
+#include <array>
+
 #include "strata/framework/blas.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
@@ -18,7 +20,9 @@ const Winograd& transforms(Index kernel) {
 // cache, and the less its matrix products make of what they load.
 struct Tiling {
   Tiling(Index batch, Size2D out, Index in_channels, Index out_channels, Index frequencies)
-      : columns(ceil_div(out.w, 4)),
+      : rows(ceil_div(out.h, 4)),
+        columns(ceil_div(out.w, 4)),
+        edge(edge_of(out.h), edge_of(out.w)),
         blocks(batch, ceil_div(out.h, 4),
                tiles_a_block(batch * ceil_div(out.h, 4) * columns, in_channels, out_channels, frequencies) /
                    columns) {}
@@ -37,7 +41,12 @@ struct Tiling {
     return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
   }
 
+  // The outputs of the last tile of so many outputs.
+  static Index edge_of(Index extent) { return extent % 4 == 0 ? 4 : std::max<Index>(2, extent % 4); }
+
+  Index rows;  // of tiles, of an image
   Index columns;
+  Size2D edge;  // of the tile in the corner at the bottom and right
   RowBlocks blocks;
 };
 
@@ -67,6 +76,80 @@ class FrequencyRoom {
  private:
   Index size_;
   Frequencies view_;
+};
+
+// Tiles of one size that form a grid in every image of a block.
+struct TileGroup {
+  Index row;  // of the first in its image's part of the block
+  Index column;
+  Index rows;
+  Index columns;
+  Index height;  // of one tile, in outputs
+  Index width;
+  Index begin;  // the row of the frequencies' matrices of the first image's first tile
+
+  Index tiles() const { return rows * columns; }
+};
+
+// The tiles of a block by size. Smaller ones, at the edges, need fewer frequencies: in this order, those that
+// need a frequency follow each other.
+class BlockTiles {
+ public:
+  BlockTiles(const Winograd& kernel, const Tiling& tiling, const RowBlock& block) : kernel_(kernel) {
+    const bool last = block.first_row + block.rows == tiling.rows;
+    const Index bottom = last && tiling.edge.h < 4 ? 1 : 0, right = tiling.edge.w < 4 ? 1 : 0;
+    const Index rows = block.rows - bottom, columns = tiling.columns - right;
+    const auto [height, width] = tiling.edge;
+    groups_[0] = {rows, 0, bottom, columns, height, 4, 0};
+    groups_[1] = {0, 0, rows, columns, 4, 4, 0};
+    groups_[2] = {0, columns, rows, right, 4, width, 0};
+    groups_[3] = {rows, columns, bottom, right, height, width, 0};
+    for (std::size_t i = 1; i < groups_.size(); ++i)
+      groups_[i].begin = groups_[i - 1].begin + block.images * groups_[i - 1].tiles();
+    count_ = groups_[3].begin + block.images * groups_[3].tiles();
+  }
+
+  // The rows of the matrices of frequency number f that are used.
+  RowRange rows(Index f) const {
+    const Index side = kernel_.kernel + 3;
+    Index begin = count_, end = 0;
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      const TileGroup& group = groups_[i];
+      if (!kernel_.uses(f / side, group.height) || !kernel_.uses(f % side, group.width)) continue;
+      begin = std::min(begin, group.begin);
+      end = std::max(end, i + 1 < groups_.size() ? groups_[i + 1].begin : count_);
+    }
+    return {begin, std::max<Index>(0, end - begin), count_};
+  }
+
+  // body(transforms, group, the row of the first of its tiles in this image).
+  template <class Body>
+  void for_each_group(Index image, const Body& body) const {
+    for (const TileGroup& group : groups_)
+      if (group.tiles() > 0)
+        body(kernel_.of_tiles(group.height, group.width), group, group.begin + image * group.tiles());
+  }
+
+  void transform_input(Index image, const Pixels& pixels, const FrequencyRoom& out) const {
+    for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
+      transforms.input(pixels.at(4 * g.row, 4 * g.column), g.rows, g.columns, out.from_row(row));
+    });
+  }
+  void transform_gradient(Index image, const Pixels& pixels, const FrequencyRoom& out) const {
+    for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
+      transforms.gradient(pixels.at(4 * g.row, 4 * g.column), g.rows, g.columns, out.from_row(row));
+    });
+  }
+  void transform_output(Index image, const FrequencyRoom& products, const Pixels& pixels) const {
+    for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
+      transforms.output(products.from_row(row), g.rows, g.columns, pixels.at(4 * g.row, 4 * g.column));
+    });
+  }
+
+ private:
+  const Winograd& kernel_;
+  std::array<TileGroup, 4> groups_;
+  Index count_;
 };
 
 // Rows that are worth a piece of work, where each reads or writes so many floats.
@@ -103,12 +186,12 @@ void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBloc
                      const FrequencyRoom& out) {
   const Index top = 4 * block.first_row - padding.h;
   const RowRange rows(top, seen_by(kernel, block.rows), x.size.h);
+  const BlockTiles tiles(kernel, tiling, block);
   pixels.clear_around(rows.from(top), padding.w, x.size.w);
   for (Index n = 0; n < block.images; ++n) {
     table<PixelLayout>().to_pixels(x.at(n, rows.begin), x.plane(), x.channels, rows.count(), x.size.w,
                                    pixels.at(rows.begin - top, padding.w));
-    kernel.transform_input(pixels.view(), block.rows, tiling.columns,
-                           out.from_row(n * block.rows * tiling.columns));
+    tiles.transform_input(n, pixels.view(), out);
   }
 }
 
@@ -158,15 +241,17 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
                     const FrequencyRoom& inputs, const FilterView& filters, const FrequencyRoom& products,
                     const float* bias, bool rectify, const Planes<float>& y, Index first, Index channels) {
   const Index in = inputs.view().channels, out = products.view().channels, columns = tiling.columns;
+  const BlockTiles tiles(kernel, tiling, block);
   for (Index f = 0; f < kernel.frequencies; ++f)
-    gemm<float>(Transpose::no, Transpose::no, tiling.tiles(block), channels, filters.matrices.rows, 1,
-                inputs.matrix(f), in, filters.data + f * filters.matrices.stride(), filters.matrices.columns,
-                0, products.matrix(f), out);
+    if (const RowRange used = tiles.rows(f); used.count() > 0)
+      gemm<float>(Transpose::no, Transpose::no, used.count(), channels, filters.matrices.rows, 1,
+                  inputs.matrix(f) + used.begin * in, in, filters.data + f * filters.matrices.stride(),
+                  filters.matrices.columns, 0, products.matrix(f) + used.begin * out, out);
 
   const PixelRoom pixels(inputs.memory(), 4 * block.rows, 4 * columns, out);
   const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
   for (Index n = 0; n < block.images; ++n) {
-    kernel.transform_output(products.from_row(n * block.rows * columns), block.rows, columns, pixels.view());
+    tiles.transform_output(n, products, pixels.view());
     table<PixelLayout>().from_pixels(pixels.view(), bias, rectify, y.at(block.image + n, rows.begin, first),
                                      y.plane(), channels, rows.count(), y.size.w);
   }
@@ -275,6 +360,7 @@ class BackwardPass {
     const Index last = std::min(first + partials_.blocks_each, tiling_.blocks.count());
     for (Index b = first; b < last; ++b) {
       const RowBlock block = tiling_.blocks[b];
+      const BlockTiles block_tiles(kernel_, tiling_, block);
       transform_block(kernel_, tiling_, block, x_.of(block, second_half.data() + x_size), s_.padding,
                       {second_half.data(), seen_by(kernel_, block.rows), x_columns, in_}, inputs);
 
@@ -285,17 +371,20 @@ class BackwardPass {
         table<PixelLayout>().to_pixels(dy.at(n, rows.begin), dy.plane(), s_.out_channels, rows.count(),
                                        s_.out.w, gradient_pixels.at(n * height + margin.h, margin.w));
       for (Index n = 0; n < block.images; ++n)
-        kernel_.transform_gradient(gradient_pixels.at(n * height + margin.h, margin.w), block.rows, columns,
-                                   gradients.from_row(n * block.rows * columns));
+        block_tiles.transform_gradient(n, gradient_pixels.at(n * height + margin.h, margin.w), gradients);
 
-      for (Index f = 0; f < kernel_.frequencies; ++f)
-        gemm<float>(Transpose::yes, Transpose::no, s_.in_channels, s_.out_channels, tiling_.tiles(block), 1,
-                    inputs.matrix(f), in_, gradients.matrix(f), out_, b == first ? 0 : 1, sum + f * stride_,
-                    out_);
+      for (Index f = 0; f < kernel_.frequencies; ++f) {
+        const RowRange used = block_tiles.rows(f);
+        if (used.count() > 0)
+          gemm<float>(Transpose::yes, Transpose::no, s_.in_channels, s_.out_channels, used.count(), 1,
+                      inputs.matrix(f) + used.begin * in_, in_, gradients.matrix(f) + used.begin * out_, out_,
+                      b == first ? 0 : 1, sum + f * stride_, out_);
+        else if (b == first)
+          std::fill_n(sum + f * stride_, s_.in_channels * out_, 0.0f);
+      }
       if (!turned) continue;
       for (Index n = 0; n < block.images; ++n)
-        kernel_.transform_input(gradient_pixels.at(n * height, 0), block.rows, columns,
-                                gradients.from_row(n * block.rows * columns));
+        block_tiles.transform_input(n, gradient_pixels.at(n * height, 0), gradients);
       const FilterView filters{turned, FilterFrequencies(s_.out_channels, s_.in_channels)};
       multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, nullptr,
                      /*rectify=*/false, {dx, s_.in_channels, s_.in}, 0, s_.in_channels);
