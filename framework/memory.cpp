@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -28,11 +29,36 @@ std::size_t size_class(std::size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+struct FreeBlock {
+  void* data;
+  const void* last_user;
+};
+
 struct Cache {
   std::mutex mutex;
-  std::unordered_map<std::size_t, std::vector<void*>> free_blocks;
+  std::unordered_map<std::size_t, std::vector<FreeBlock>> free_blocks;
   MemoryStatistics statistics;
 };
+
+// Tells threads apart.
+const void* this_thread() {
+  thread_local const char mark = 0;
+  return &mark;
+}
+
+// Of the blocks freed last, one that the calling thread has freed, if there is any: the others are in the
+// cache of another core, from where each line costs more than from memory. There is at least one block.
+void* take_block(std::vector<FreeBlock>& blocks) {
+  constexpr std::ptrdiff_t kLookedAt = 16;
+  const auto end = blocks.rbegin() + std::min(kLookedAt, std::ssize(blocks));
+  auto found = std::find_if(blocks.rbegin(), end, [user = this_thread()](const FreeBlock& block) {
+    return block.last_user == user;
+  });
+  if (found == end) found = blocks.rbegin();
+  void* data = found->data;
+  blocks.erase(std::next(found).base());
+  return data;
+}
 
 // Never destroyed: tensors with static storage may be freed after any destructor of ours has run.
 Cache& cache() {
@@ -50,7 +76,7 @@ MemoryStatistics memory_statistics() {
 void release_cached_memory() {
   const std::scoped_lock lock(cache().mutex);
   for (auto& [bytes, blocks] : cache().free_blocks)
-    for (void* block : blocks) ::operator delete(block, kAlignment);
+    for (const FreeBlock& block : blocks) ::operator delete(block.data, kAlignment);
   cache().free_blocks.clear();
   cache().statistics.cached = 0;
 }
@@ -66,8 +92,7 @@ void* acquire_block(std::size_t bytes) {
     const std::scoped_lock lock(c.mutex);
     if (const auto found = c.free_blocks.find(rounded);
         found != c.free_blocks.end() && !found->second.empty()) {
-      void* block = found->second.back();
-      found->second.pop_back();
+      void* block = take_block(found->second);
       c.statistics.cached -= rounded;
       c.statistics.in_use += rounded;
       c.statistics.peak = std::max(c.statistics.peak, c.statistics.in_use);
@@ -99,7 +124,7 @@ void release_block(void* block, std::size_t bytes) noexcept {
   c.statistics.in_use -= rounded;
   if (kRecycle) {
     try {
-      c.free_blocks[rounded].push_back(block);
+      c.free_blocks[rounded].push_back({block, this_thread()});
       c.statistics.cached += rounded;
       return;
     } catch (const std::bad_alloc&) {  // no room to remember it: give it back

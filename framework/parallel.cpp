@@ -1,8 +1,10 @@
 #include "strata/framework/parallel.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -15,32 +17,11 @@
 #include <tbb/task_arena.h>
 
 #include "strata/framework/error.hpp"
-
-#if defined(STRATA_THREAD_SANITIZED)
-extern "C" void __tsan_acquire(void* address);
-extern "C" void __tsan_release(void* address);
-#endif
+#include "strata/framework/hand_over.hpp"
+#include "strata/framework/thread_team.hpp"
 
 namespace strata {
 namespace {
-
-// Debian's oneTBB is not built for the thread sanitizer, which therefore takes the handing over of every task
-// for a race. So this file, with all that is inlined of oneTBB, is compiled without the sanitizer, and tells
-// it what comes after what: pieces after their start, the return after all pieces. Bodies and all that they
-// call are checked.
-struct HandOver {
-#if defined(STRATA_THREAD_SANITIZED)
-  void give() {
-    __tsan_release(this);
-  }
-  void take() {
-    __tsan_acquire(this);
-  }
-#else
-  void give() {}
-  void take() {}
-#endif
-};
 
 // The processors that this process may use, two threads of one core counted once where the system tells.
 // (oneTBB would ask hwloc, which writes to stderr where there is no /sys.)
@@ -74,16 +55,31 @@ std::unique_ptr<tbb::global_control> allow_threads(int count) {
   return std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, count);
 }
 
-// An arena of our own leaves the thread count of an application that uses oneTBB itself alone.
-struct Threads {
-  std::mutex mutex;
-  int count = default_num_threads();
-  std::unique_ptr<tbb::global_control> allowed = allow_threads(count);
-  std::shared_ptr<tbb::task_arena> arena = std::make_shared<tbb::task_arena>(count);
+class Threads {
+ public:
+  Threads() { set(default_num_threads()); }
+
+  void set(int count) {
+    const std::scoped_lock lock(mutex_);
+    detail::ThreadTeam* const now = team_.load(std::memory_order_relaxed);
+    if (now && now->threads() == count) return;
+    allowed_ = allow_threads(count);
+    // Release, and acquire below: who gets a new team finds it made. A loop under way keeps the old one.
+    team_.store(&teams_.try_emplace(count, count).first->second, std::memory_order_release);
+  }
+
+  detail::ThreadTeam& team() { return *team_.load(std::memory_order_acquire); }
+
+ private:
+  std::mutex mutex_;
+  std::unique_ptr<tbb::global_control> allowed_;
+  std::map<int, detail::ThreadTeam> teams_;
+  std::atomic<detail::ThreadTeam*> team_ = nullptr;
 };
 
+// Teams stay for as long as the process: helpers may be on their seats until it ends.
 Threads& threads() {
-  static Threads instance;
+  static Threads& instance = *new Threads;
   return instance;
 }
 
@@ -91,31 +87,17 @@ Threads& threads() {
 
 void set_num_threads(int count) {
   if (count < 1) throw ArgumentError("set_num_threads: at least 1 is needed, got " + std::to_string(count));
-  const std::scoped_lock lock(threads().mutex);
-  if (count == threads().count) return;
-  threads().allowed = allow_threads(count);
-  threads().arena = std::make_shared<tbb::task_arena>(count);  // a loop under way keeps the old one
-  threads().count = count;
+  threads().set(count);
 }
 
 int num_threads() {
-  const std::scoped_lock lock(threads().mutex);
-  return threads().count;
+  return threads().team().threads();
 }
 
 namespace detail {
+namespace {
 
-void run_pieces(Index pieces, void (*body)(const void*, Index), const void* context) {
-  if (pieces <= 0) return;
-  std::shared_ptr<tbb::task_arena> arena;
-  {
-    const std::scoped_lock lock(threads().mutex);
-    if (threads().count > 1) arena = threads().arena;
-  }
-  if (!arena) {
-    for (Index piece = 0; piece < pieces; ++piece) body(context, piece);
-    return;
-  }
+void run_by_onetbb(tbb::task_arena& arena, const Loop& loop, bool nested) {
   HandOver start, end;
   const auto run = [&](const tbb::blocked_range<Index>& range) {
     start.take();
@@ -123,19 +105,41 @@ void run_pieces(Index pieces, void (*body)(const void*, Index), const void* cont
       HandOver& to;
       ~Give() { to.give(); }
     } const when_done{end};
+    const InsideLoop inside(loop.nests);
     // Isolated: where a body has a loop of its own, its thread waits for that loop's pieces, and takes up
     // none of this one's meanwhile.
     tbb::this_task_arena::isolate([&] {
-      for (Index piece = range.begin(); piece < range.end(); ++piece) body(context, piece);
+      for (Index piece = range.begin(); piece < range.end(); ++piece) loop.body(loop.context, piece);
     });
   };
   struct Take {
     HandOver& from;
     ~Take() { from.take(); }
   } const at_return{end};
+  const InsideLoop waiting(loop.nests);
+  const auto all = [&] {
+    tbb::parallel_for(tbb::blocked_range<Index>(0, loop.pieces, 1), run, tbb::simple_partitioner{});
+  };
   start.give();
-  arena->execute(
-      [&] { tbb::parallel_for(tbb::blocked_range<Index>(0, pieces, 1), run, tbb::simple_partitioner{}); });
+  // Isolated as well: a thread that comes from outside of the arena brings no isolation with it.
+  arena.execute([&] { nested ? tbb::this_task_arena::isolate(all) : all(); });
+}
+
+}  // namespace
+
+void run_pieces(const Loop& loop) {
+  if (loop.pieces <= 0) return;
+  ThreadTeam& team = threads().team();
+  if (team.threads() == 1) {
+    for (Index piece = 0; piece < loop.pieces; ++piece) loop.body(loop.context, piece);
+    return;
+  }
+  // Loops within loops are oneTBB's, and so are, once it shows, those around them: in its loops a thread
+  // without a piece helps with those inside.
+  const bool nested = InsideLoop::nested();
+  if (!nested && !loop.nests->load(std::memory_order_relaxed) && team.run(loop)) return;
+  team.dismiss();
+  run_by_onetbb(team.arena(), loop, nested);
 }
 
 }  // namespace detail

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 
 #include "strata/framework/tensor.hpp"
@@ -15,17 +16,28 @@ void set_num_threads(int count);
 int num_threads();
 
 namespace detail {
-void run_pieces(Index pieces, void (*body)(const void*, Index), const void* context);
-}
+/// A loop: what is run for each piece, and whether pieces have turned out to have loops of their own.
+struct Loop {
+  Index pieces = 0;
+  void (*body)(const void*, Index) = nullptr;
+  const void* context = nullptr;
+  std::atomic<bool>* nests = nullptr;
+};
+
+void run_pieces(const Loop& loop);
+
+template <class Body>
+inline std::atomic<bool> nests = false;
+}  // namespace detail
 
 /// Runs body(piece) for every piece in [0, pieces), in no particular order; with one piece, on the calling
 /// thread. An exception that a body throws is rethrown here.
 template <class Body>
 void parallel_for(Index pieces, const Body& body) {
   if (pieces == 1) return body(Index{0});
-  detail::run_pieces(
-      pieces, [](const void* context, Index piece) { (*static_cast<const Body*>(context))(piece); },
-      std::addressof(body));
+  detail::run_pieces({pieces,
+                      [](const void* context, Index piece) { (*static_cast<const Body*>(context))(piece); },
+                      std::addressof(body), &detail::nests<Body>});
 }
 
 /// Cuts [0, count) into ranges of `grain` (the last may be shorter) and runs body(begin, end) for each.
