@@ -1,0 +1,147 @@
+// How the Winograd convolution cuts a batch into tiles, and where their frequencies lie.
+#pragma once
+
+#include <array>
+
+#include "strata/layers/kernels/row_blocks.hpp"
+#include "strata/layers/kernels/winograd.hpp"
+
+namespace strata::kernels {
+
+/// The tiles of 4x4 outputs of a batch, in blocks. The smaller a block is, the better its matrices fit the L2
+/// cache, and the less its matrix products make of what they load.
+struct Tiling {
+  Tiling(Index batch, Size2D out, Index in_channels, Index out_channels, Index frequencies)
+      : rows(ceil_div(out.h, 4)),
+        columns(ceil_div(out.w, 4)),
+        edge(edge_of(out.h), edge_of(out.w)),
+        blocks(batch, ceil_div(out.h, 4),
+               tiles_a_block(batch * ceil_div(out.h, 4) * columns, in_channels, out_channels, frequencies) /
+                   columns) {}
+
+  Index tiles(const RowBlock& block) const { return block.images * block.rows * columns; }
+  Index max_tiles() const { return blocks.max_images() * blocks.max_rows() * columns; }
+
+  static Index tiles_a_block(Index all_tiles, Index in_channels, Index out_channels, Index frequencies) {
+    constexpr Index kBytes = Index{640} << 10;       // of both sides' matrices
+    constexpr Index kSmallProduct = Index{1000000};  // OpenBLAS has special code for products up to this size
+    constexpr Index kPieces = 8;                     // wanted at least, so that there is work to share
+    constexpr Index kFewest = 16, kMost = 64;
+    const Index in_cache = kBytes / (frequencies * (in_channels + out_channels) * Index{sizeof(float)});
+    const Index small = kSmallProduct / (in_channels * out_channels);
+    const Index wanted = small < kFewest ? kMost : std::min(in_cache, small);
+    return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
+  }
+
+  // The outputs of the last tile of so many outputs.
+  static Index edge_of(Index extent) { return extent % 4 == 0 ? 4 : std::max<Index>(2, extent % 4); }
+
+  Index rows;  // of tiles, of an image
+  Index columns;
+  Size2D edge;  // of the tile in the corner at the bottom and right
+  RowBlocks blocks;
+};
+
+/// From one (rows, channels) matrix to the next; a vector between them keeps them from falling into the same
+/// cache sets.
+inline Index frequency_stride(Index rows, Index channels) {
+  return rows * channels + 16;
+}
+
+/// The frequencies of (rows, channels) matrices, in someone's memory.
+class FrequencyRoom {
+ public:
+  static Index size(Index frequencies, Index rows, Index channels) {
+    return frequencies * frequency_stride(rows, channels);
+  }
+  FrequencyRoom(float* memory, Index frequencies, Index rows, Index channels)
+      : size_(size(frequencies, rows, channels)), view_{memory, frequency_stride(rows, channels), channels} {}
+
+  const Frequencies& view() const { return view_; }
+  float* memory() const { return view_.data; }
+  float* matrix(Index frequency) const { return view_.data + frequency * view_.stride; }
+  Frequencies from_row(Index row) const {
+    return {view_.data + row * view_.channels, view_.stride, view_.channels};
+  }
+  void clear() { std::fill_n(view_.data, size_, 0.0f); }
+
+ private:
+  Index size_;
+  Frequencies view_;
+};
+
+/// Tiles of one size that form a grid in every image of a block.
+struct TileGroup {
+  Index row;  // of the first in its image's part of the block
+  Index column;
+  Index rows;
+  Index columns;
+  Index height;  // of one tile, in outputs
+  Index width;
+  Index begin;  // the row of the frequencies' matrices of the first image's first tile
+
+  Index tiles() const { return rows * columns; }
+};
+
+/// The tiles of a block by size. Smaller ones, at the edges, need fewer frequencies: in this order, those
+/// that need a frequency follow each other.
+class BlockTiles {
+ public:
+  BlockTiles(const Winograd& kernel, const Tiling& tiling, const RowBlock& block) : kernel_(kernel) {
+    const bool last = block.first_row + block.rows == tiling.rows;
+    const Index bottom = last && tiling.edge.h < 4 ? 1 : 0, right = tiling.edge.w < 4 ? 1 : 0;
+    const Index rows = block.rows - bottom, columns = tiling.columns - right;
+    const auto [height, width] = tiling.edge;
+    groups_[0] = {rows, 0, bottom, columns, height, 4, 0};
+    groups_[1] = {0, 0, rows, columns, 4, 4, 0};
+    groups_[2] = {0, columns, rows, right, 4, width, 0};
+    groups_[3] = {rows, columns, bottom, right, height, width, 0};
+    for (std::size_t i = 1; i < groups_.size(); ++i)
+      groups_[i].begin = groups_[i - 1].begin + block.images * groups_[i - 1].tiles();
+    count_ = groups_[3].begin + block.images * groups_[3].tiles();
+  }
+
+  // The rows of the matrices of frequency number f that are used.
+  RowRange rows(Index f) const {
+    const Index side = kernel_.kernel + 3;
+    Index begin = count_, end = 0;
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      const TileGroup& group = groups_[i];
+      if (!kernel_.uses(f / side, group.height) || !kernel_.uses(f % side, group.width)) continue;
+      begin = std::min(begin, group.begin);
+      end = std::max(end, i + 1 < groups_.size() ? groups_[i + 1].begin : count_);
+    }
+    return {begin, std::max<Index>(0, end - begin), count_};
+  }
+
+  // body(transforms, group, the row of the first of its tiles in this image).
+  template <class Body>
+  void for_each_group(Index image, const Body& body) const {
+    for (const TileGroup& group : groups_)
+      if (group.tiles() > 0)
+        body(kernel_.of_tiles(group.height, group.width), group, group.begin + image * group.tiles());
+  }
+
+  void transform_input(Index image, const Pixels& pixels, const FrequencyRoom& out) const {
+    for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
+      transforms.input(pixels.at(4 * g.row, 4 * g.column), g.rows, g.columns, out.from_row(row));
+    });
+  }
+  void transform_gradient(Index image, const Pixels& pixels, const FrequencyRoom& out) const {
+    for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
+      transforms.gradient(pixels.at(4 * g.row, 4 * g.column), g.rows, g.columns, out.from_row(row));
+    });
+  }
+  void transform_output(Index image, const FrequencyRoom& products, const Pixels& pixels) const {
+    for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
+      transforms.output(products.from_row(row), g.rows, g.columns, pixels.at(4 * g.row, 4 * g.column));
+    });
+  }
+
+ private:
+  const Winograd& kernel_;
+  std::array<TileGroup, 4> groups_;
+  Index count_;
+};
+
+}  // namespace strata::kernels
