@@ -33,7 +33,10 @@ std::unique_ptr<ConvolutionRun<T>> ConvolutionRun<T>::at_front_of(std::span<Laye
   std::vector<Unit> units;
   while (auto* convolution = take<Conv2D<T>>(chain)) {
     auto* norm = take<SpatialBatchNorm<T>>(chain);
-    if (!norm) break;
+    if (!norm) {
+      if (!units.empty()) units.push_back({convolution, nullptr, false, nullptr});
+      break;
+    }
     const bool rectify = take<ReLU<T>>(chain) != nullptr;
     units.push_back({convolution, norm, rectify, rectify ? take<MaxPool2D<T>>(chain) : nullptr});
     if (!rectify) break;
@@ -54,30 +57,6 @@ auto ConvolutionRun<T>::Unit::by_images() const -> std::unique_ptr<Norm> {
   auto result = std::make_unique<Norm>(norm->x_.shape(), norm->affine(), norm->eps_, rectify);
   result->use(norm->statistics_);
   return result;
-}
-
-template <class T>
-Tensor<T> ConvolutionRun<T>::Unit::emit(const Norm& by_images) const {
-  const Tensor<T>& z = norm->x_;
-  const Index size = by_images.image_size();
-  if (!pool) {
-    auto y = empty<T>(z.shape());
-    for_images(by_images, [&](Index first, Index count) {
-      by_images.normalize(z.data() + first * size, count, y.data() + first * size);
-    });
-    return y;
-  }
-  auto y = empty<T>(pool->output_shape(z.shape()));
-  MaxPoolPlanes<T>& planes = pool->planes_;
-  planes.begin(z.shape());
-  const auto channels = static_cast<Index>(z.shape()[1]);
-  for_images(by_images, [&](Index first, Index count) {
-    kernels::Scratch<T> room(count * size);
-    by_images.normalize(z.data() + first * size, count, room.data());
-    planes.forward(first * channels, count * channels, room.data(),
-                   y.data() + first * channels * planes.plane_out());
-  });
-  return y;
 }
 
 template <class T>
@@ -109,24 +88,12 @@ void ConvolutionRun<T>::Unit::gradient(const Norm& by_images, const Tensor<T>& d
 }
 
 template <class T>
-Tensor<T> ConvolutionRun<T>::Unit::all_gradients(const Norm& by_images, Tensor<T> dy) const {
+Tensor<T> ConvolutionRun<T>::Unit::all_gradients(const Norm& by_images, const Tensor<T>& dy) const {
   Tensor<T>& z = norm->x_;
   for_images(by_images, [&](Index first, Index count) {
     gradient(by_images, dy, first, count, z.data() + first * by_images.image_size());
   });
   return std::move(z);
-}
-
-template <class T>
-Tensor<T> ConvolutionRun<T>::Unit::forward_alone(Tensor<T> x) const {
-  convolution->x_ = std::move(x);
-  Tensor<T> z = convolution->apply(convolution->x_);
-  return rectify ? NormFusion<T>(*norm, pool).forward(std::move(z)) : norm->do_forward(std::move(z));
-}
-
-template <class T>
-Tensor<T> ConvolutionRun<T>::Unit::backward_alone(Tensor<T> dy) const {
-  return rectify ? NormFusion<T>(*norm, pool).backward(std::move(dy)) : norm->do_backward(std::move(dy));
 }
 
 template <class T>
@@ -148,43 +115,60 @@ Tensor<T> ConvolutionRun<T>::forward(Tensor<T> x) {
   for (std::size_t k = 0; k < units_.size(); ++k) {
     const Unit& unit = units_[k];
     const Shape in = before ? units_[k - 1].norm->x_.shape() : x.shape();
+    unit.convolution->x_ = before ? Tensor<T>() : std::move(x);
+    if (!unit.norm) return convolve(k, in, before.get());
     const bool next_streams =
         k + 1 < units_.size() && !unit.pool && streams(k + 1, unit.convolution->output_shape(in));
     if (!next_streams && !streams(k, in)) {
-      x = unit.forward_alone(std::move(x));
+      x = unit.behind().forward(convolve(k, in, nullptr));
       continue;
     }
-    unit.convolution->x_ = before ? Tensor<T>() : std::move(x);
-    convolve(k, in, before.get());
-    before = unit.by_images();
-    if (next_streams) continue;
-    x = unit.emit(*before);
-    before = nullptr;
+    convolve_and_normalize(k, in, before.get());
+    if (next_streams) {
+      before = unit.by_images();
+    } else {
+      x = unit.behind().emit();
+      before = nullptr;
+    }
   }
   return x;
 }
 
-// z, which the norm keeps, and its statistics.
 template <class T>
-void ConvolutionRun<T>::convolve(std::size_t k, const Shape& in, const Norm* before) {
+Tensor<T> ConvolutionRun<T>::convolve(std::size_t k, const Shape& in, const Norm* before) {
   const Conv2D<T>& convolution = *units_[k].convolution;
-  NormalizationLayer<T>& norm = *units_[k].norm;
+  if (!before) return convolution.apply(convolution.x_);
   auto z = empty<T>(convolution.output_shape(in));
-  norm.begin(z.shape());
-  Norm statistics(z.shape(), norm.affine(), norm.eps_, units_[k].rectify);
+  stream_into(z, k, in, before, nullptr);
+  return z;
+}
+
+// From the x that the layer has, or that the norm before makes.
+template <class T>
+void ConvolutionRun<T>::stream_into(Tensor<T>& z, std::size_t k, const Shape& in, const Norm* before,
+                                    const kernels::ImageSink& done) {
+  const Conv2D<T>& convolution = *units_[k].convolution;
+  kernels::stream_convolve<T>(
+      convolution.convolution(in),
+      before ? normalized(k - 1, *before) : kernels::ImageSource<T>(convolution.x_.data()),
+      convolution.weight_.value.data(), convolution.bias_ ? convolution.bias_->value.data() : nullptr,
+      z.data(), done);
+}
+
+template <class T>
+void ConvolutionRun<T>::convolve_and_normalize(std::size_t k, const Shape& in, const Norm* before) {
+  NormalizationLayer<T>& norm = *units_[k].norm;
+  const Shape out = units_[k].convolution->output_shape(in);
+  norm.begin(out);
+  Norm statistics(out, norm.affine(), norm.eps_, units_[k].rectify);
+  Tensor<T> z = streams(k, in) ? empty<T>(out) : convolve(k, in, nullptr);
   const auto take = [&](Index first, Index count) {
     if (!norm.frozen_) statistics.take(z.data() + first * statistics.image_size(), first, count);
   };
-  if (streams(k, in)) {
-    kernels::stream_convolve<T>(
-        convolution.convolution(in),
-        before ? normalized(k - 1, *before) : kernels::ImageSource<T>(convolution.x_.data()),
-        convolution.weight_.value.data(), convolution.bias_ ? convolution.bias_->value.data() : nullptr,
-        z.data(), take);
-  } else {
-    z = convolution.apply(convolution.x_);
+  if (streams(k, in))
+    stream_into(z, k, in, before, take);
+  else
     for_images(statistics, take);
-  }
   norm.keep(std::move(z), norm.frozen_ ? normalization::Statistics() : statistics.statistics());
 }
 
@@ -198,42 +182,48 @@ Tensor<T> ConvolutionRun<T>::pull_back(Tensor<T> dy, bool wants_dx) {
     const bool made = convolution.x_.dimension() == 0;  // x is what the unit before computes
     const Shape in = made ? units_[k - 1].norm->x_.shape() : convolution.x_.shape();
     const bool wanted = wants_dx || k > 0, stream = streams(k, in) && !convolution.bias_;
-    if (stream && !norm) {
+    if (stream && unit.norm && !norm) {
       norm = unit.by_images();
       for_images(*norm, [&](Index first, Index count) { unit.take_gradient(*norm, dy, first, count); });
     }
     if (norm) norm->finish(unit.norm->frozen_, unit.norm->weight_gradient(), unit.norm->bias_gradient());
     if (stream) {
-      dy = pull_back_streaming(k, in, std::move(dy), *norm, before.get(), wanted);
+      dy = pull_back_streaming(k, in, std::move(dy), norm.get(), before.get(), wanted);
       norm = std::move(before);
     } else {
-      dy = norm ? unit.all_gradients(*norm, std::move(dy)) : unit.backward_alone(std::move(dy));
-      if (made) convolution.x_ = units_[k - 1].emit(*before);
+      if (norm)
+        dy = unit.all_gradients(*norm, dy);
+      else if (unit.norm)
+        dy = unit.behind().backward(std::move(dy));
+      if (made) convolution.x_ = units_[k - 1].behind().emit();
       if (wanted)
         dy = convolution.do_backward(std::move(dy));
       else
         convolution.do_backward_parameters(std::move(dy));
       norm = nullptr;
     }
-    unit.norm->x_ = Tensor<T>();
+    if (unit.norm) unit.norm->x_ = Tensor<T>();
     if (unit.pool) unit.pool->planes_.end();
   }
   return dy;
 }
 
-// dx, if it is wanted, whose sums go to the norm before; dz is made as it is read, and may take z's memory.
+// dx, if it is wanted, whose sums go to the norm before. dz is made as it is read, and may take z's memory;
+// without a norm it is dy.
 template <class T>
 Tensor<T> ConvolutionRun<T>::pull_back_streaming(std::size_t k, const Shape& in, Tensor<T> dy,
-                                                 const Norm& norm, Norm* before, bool wants_dx) {
+                                                 const Norm* norm, Norm* before, bool wants_dx) {
   const Unit& unit = units_[k];
   Conv2D<T>& convolution = *unit.convolution;
   Tensor<T> x = std::exchange(convolution.x_, {});
   const bool made = x.dimension() == 0;
   const auto x_source = made ? normalized(k - 1, *before) : kernels::ImageSource<T>(x.data());
   Tensor<T> dx = !wants_dx ? Tensor<T>() : made ? empty<T>(in) : std::move(x);
-  const kernels::ImageSource<T> dz(
-      [&](Index first, Index count, T* room) { unit.gradient(norm, dy, first, count, room); },
-      unit.norm->x_.data());
+  const auto make_dz = [&](Index first, Index count, T* room) {
+    unit.gradient(*norm, dy, first, count, room);
+  };
+  const auto dz =
+      norm ? kernels::ImageSource<T>(make_dz, unit.norm->x_.data()) : kernels::ImageSource<T>(dy.data());
   const auto take = [&](Index first, Index count) {
     if (before) units_[k - 1].take_gradient(*before, dx, first, count);
   };

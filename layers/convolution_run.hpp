@@ -12,7 +12,8 @@
 
 namespace strata {
 
-/// A run of units: convolution, batch norm, perhaps ReLU, and behind that perhaps max pooling.
+/// A run of units: convolution, batch norm, perhaps ReLU, and behind that perhaps max pooling; the last may
+/// be a convolution alone.
 ///
 /// What lies between two convolutions is done image by image while these have the image in the cache: the
 /// statistics are taken of what a convolution has just computed, y = max(norm(z), 0) is computed as the next
@@ -39,19 +40,16 @@ class ConvolutionRun final : public TrainingFusion<T> {
     bool rectify;
     MaxPool2D<T>* pool;
 
-    Index size() const { return 2 + rectify + (pool != nullptr); }
+    Index size() const { return 1 + (norm != nullptr) + rectify + (pool != nullptr); }
+    /// From z to y and from dy to dz, for all images together.
+    NormFusion<T> behind() const { return {*norm, rectify, pool}; }
     /// The norm for its z, by the statistics that it has.
     std::unique_ptr<Norm> by_images() const;
-    /// y from z.
-    Tensor<T> emit(const Norm& norm) const;
     /// Some images of dy into the norm's sums, or into dz, which may be z.
     void take_gradient(Norm& norm, const Tensor<T>& dy, Index first, Index count) const;
     void gradient(const Norm& norm, const Tensor<T>& dy, Index first, Index count, T* dz) const;
     /// dz of all images, in the memory of z.
-    Tensor<T> all_gradients(const Norm& norm, Tensor<T> dy) const;
-    /// Layer by layer: from x to y, and from dy to dz.
-    Tensor<T> forward_alone(Tensor<T> x) const;
-    Tensor<T> backward_alone(Tensor<T> dy) const;
+    Tensor<T> all_gradients(const Norm& norm, const Tensor<T>& dy) const;
 
    private:
     /// body(these images of dy, taken back through the pooling).
@@ -65,9 +63,14 @@ class ConvolutionRun final : public TrainingFusion<T> {
   bool streams(std::size_t k, const Shape& x) const;
   /// y of unit k.
   kernels::ImageSource<T> normalized(std::size_t k, const Norm& norm) const;
-  void convolve(std::size_t k, const Shape& in, const Norm* before);
+  /// z; from the norm before, if there is one, which takes a convolution that streams.
+  Tensor<T> convolve(std::size_t k, const Shape& in, const Norm* before);
+  void stream_into(Tensor<T>& z, std::size_t k, const Shape& in, const Norm* before,
+                   const kernels::ImageSink& done);
+  /// z, which the norm keeps with its statistics.
+  void convolve_and_normalize(std::size_t k, const Shape& in, const Norm* before);
   Tensor<T> pull_back(Tensor<T> dy, bool wants_dx);
-  Tensor<T> pull_back_streaming(std::size_t k, const Shape& in, Tensor<T> dy, const Norm& norm, Norm* before,
+  Tensor<T> pull_back_streaming(std::size_t k, const Shape& in, Tensor<T> dy, const Norm* norm, Norm* before,
                                 bool wants_dx);
 
   std::vector<Unit> units_;

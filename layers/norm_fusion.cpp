@@ -3,30 +3,45 @@
 namespace strata {
 
 template <class T>
-Tensor<T> NormFusion<T>::forward(Tensor<T> x) {
-  const Shape shape = x.shape();
-  auto y = empty<T>(pool_ ? pool_->output_shape(shape) : shape);
-  normalization::Output<T> output{.y = y.data(), .rectify = true};
+template <class Run>
+Tensor<T> NormFusion<T>::make(const Shape& x, const Run& run) {
+  auto y = empty<T>(pool_ ? pool_->output_shape(x) : x);
+  normalization::Output<T> output{.y = y.data(), .rectify = rectify_};
   if (pool_) {
     MaxPoolPlanes<T>& planes = pool_->planes_;
-    planes.begin(shape);
+    planes.begin(x);
     output.pool = [&](Index first, Index count, const T* values) {
       planes.forward(first, count, values, y.data() + first * planes.plane_out());
     };
   }
-  norm_.normalize(std::move(x), output);
+  run(output);
   return y;
+}
+
+template <class T>
+Tensor<T> NormFusion<T>::forward(Tensor<T> x) {
+  const Shape shape = x.shape();
+  return make(shape, [&](const auto& output) { norm_.normalize(std::move(x), output); });
+}
+
+template <class T>
+Tensor<T> NormFusion<T>::emit() {
+  const Tensor<T>& x = norm_.x_;
+  return make(x.shape(), [&](const auto& output) {
+    normalization::apply(norm_.sets(x.shape()), x.data(), output, norm_.statistics_, norm_.affine(),
+                         norm_.eps_);
+  });
 }
 
 template <class T>
 Tensor<T> NormFusion<T>::backward(Tensor<T> dy) {
   if (!pool_) {
-    norm_.pull_back({.dy = dy.data(), .dx = dy.data(), .rectify = true});
+    norm_.pull_back({.dy = dy.data(), .dx = dy.data(), .rectify = rectify_});
     return dy;
   }
   MaxPoolPlanes<T>& planes = pool_->planes_;
   Tensor<T> dx =
-      norm_.pull_back({.rectify = true, .unpool = [&](Index first, Index count, T* gradient) {
+      norm_.pull_back({.rectify = rectify_, .unpool = [&](Index first, Index count, T* gradient) {
                          planes.backward(first, count, dy.data() + first * planes.plane_out(), gradient);
                        }});
   planes.end();

@@ -155,7 +155,7 @@ template <class T>
 std::unique_ptr<TrainingFusion<T>> NormalizationLayer<T>::fuse_training(std::span<Layer<T>* const> chain) {
   if (chain.size() < 2 || !dynamic_cast<ReLU<T>*>(chain[1])) return nullptr;
   auto* pool = chain.size() > 2 && runs_are_planes() ? dynamic_cast<MaxPool2D<T>*>(chain[2]) : nullptr;
-  return std::make_unique<NormFusion<T>>(*this, pool);
+  return std::make_unique<NormFusion<T>>(*this, /*rectify=*/true, pool);
 }
 
 template <class T>

@@ -27,12 +27,13 @@ struct RandomRun {
              static_cast<std::size_t>(pick(random, 4, 12)), static_cast<std::size_t>(pick(random, 4, 12))};
     auto channels = static_cast<Index>(input[1]);
     for (Index units = pick(random, 1, 3); units-- > 0;) channels = add_unit(random, channels);
+    if (random.below(3) == 0) add_convolution(random, channels);
     net.initialize(random.below(1000));
     for (Parameter<T>* parameter : net.parameters())
       parameter->value = parameter->value + random.normal<T>(parameter->value.shape()) * T(0.3);
   }
 
-  Index add_unit(Random& random, Index in) {
+  Index add_convolution(Random& random, Index in) {
     const Index out = pick(random, 1, 20);
     const Shape x = net.output_shape(input);
     const bool small = std::min(x[2], x[3]) < 5;
@@ -43,6 +44,11 @@ struct RandomRun {
                       {.stride = random.below(6) == 0 ? 2 : 1,
                        .padding = random.below(6) == 0 ? 0 : kernel / 2,
                        .bias = random.below(4) == 0}});
+    return out;
+  }
+
+  Index add_unit(Random& random, Index in) {
+    const Index out = add_convolution(random, in);
     // With a smaller eps a channel that hardly varies makes gradients so large that their rounding shows.
     net.add(SpatialBatchNorm<T>{out, {.eps = 0.1, .affine = random.below(4) != 0}});
     if (random.below(6) != 0) net.add(ReLU<T>{});
