@@ -19,6 +19,15 @@ Index grain_for(Index columns, Index multiply_adds_each) {
                   std::min(kColumns, kernels::ceil_div(columns, 4)));
 }
 
+// The same for a forward, whose weights lie as OpenBLAS wants them: its kernels for AVX-512 take a product of
+// up to a million multiply-adds without packing the weights first, which at batch 8 is four fifths of the
+// time. A quarter of that, which is some ten microseconds, so that a single sample makes pieces, too.
+Index forward_grain_for(Index columns, Index multiply_adds_each) {
+  constexpr Index kUnpacked = 1000 * 1000, kMultiplyAdds = Index{1} << 18, kColumns = 16;
+  if (multiply_adds_each * kColumns > kUnpacked) return grain_for(columns, multiply_adds_each);
+  return std::max(kColumns, kMultiplyAdds / std::max<Index>(1, multiply_adds_each));
+}
+
 }  // namespace
 
 template <class T>
@@ -61,7 +70,7 @@ template <class T>
 Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
   const auto batch = static_cast<Index>(x.shape()[0]);
   auto y = empty<T>(this->output_shape(x.shape()));
-  parallel_ranges(out_, grain_for(out_, batch * in_), [&](Index begin, Index end) {
+  parallel_ranges(out_, forward_grain_for(out_, batch * in_), [&](Index begin, Index end) {
     if (bias_)
       for (Index n = 0; n < batch; ++n)
         std::copy(&bias_->value(begin), &bias_->value(begin) + (end - begin), y.data() + n * out_ + begin);

@@ -2,6 +2,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <sched.h>
 #include <stdexcept>
 #include <string>
@@ -87,6 +88,13 @@ TEST_P(Parallel, RethrowsOneOfManyExceptions) {
   }
 }
 
+TEST_P(Parallel, LetsGoOfWhatABodyThrew) {
+  const auto thrown = std::make_shared<int>(7);
+  for (int loop = 0; loop < 100; ++loop)
+    EXPECT_THROW(parallel_for(4, [&](Index) { throw thrown; }), std::shared_ptr<int>);
+  EXPECT_EQ(thrown.use_count(), 1);
+}
+
 TEST_P(Parallel, LeavesOutPiecesAfterAnException) {
   std::atomic<Index> runs = 0;
   EXPECT_THROW(parallel_for(1 << 20,
@@ -138,19 +146,21 @@ TEST_P(Parallel, NestsThreeDeepBetweenOtherLoops) {
   EXPECT_EQ(runs, 200 * (4 + 2 * 3 * 4));
 }
 
-// An inner loop that made its thread take up another piece of the outer loop would lock the mutex again.
-TEST_P(Parallel, WaitsForAnInnerLoopWithoutTakingUpOuterPieces) {
-  for (int loop = 0; loop < 100; ++loop) {
-    std::atomic<int> taken_up = 0;
-    parallel_for(20, [&](Index) {
-      thread_local bool inside = false;
-      if (inside) ++taken_up;
-      inside = true;
-      parallel_for(10, [](Index) {});
-      inside = false;
+// Bodies may hold locks and use thread-local memory while they wait for a loop of their own.
+TEST_P(Parallel, WaitsForAnInnerLoopWithoutTakingUpOtherWork) {
+  std::atomic<int> taken_up = 0;
+  for (int loop = 0; loop < 200; ++loop)
+    parallel_for(6, [&](Index outer) {
+      thread_local Index at = -1;
+      if (at != -1) ++taken_up;
+      at = outer;
+      parallel_for(4, [&](Index inner) {
+        if (at != -1 && at != outer) ++taken_up;
+        for (int i = 0; i < 40 && inner % 2 == outer % 2; ++i) std::this_thread::yield();
+      });
+      at = -1;
     });
-    ASSERT_EQ(taken_up, 0);
-  }
+  EXPECT_EQ(taken_up, 0);
 }
 
 // The inner pieces wait for each other, so one of them needs the thread that has no outer piece (any more).
