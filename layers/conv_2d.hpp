@@ -54,6 +54,7 @@ class Conv2D final : public Layer<T> {
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Conv2D>(*this); }
   std::string type() const override { return "Conv2D"; }
   std::string options() const override;
+  std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer<T>* const> chain) override;
   std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer<T>* const> chain) override;
 
  protected:
@@ -67,9 +68,14 @@ class Conv2D final : public Layer<T> {
  private:
   template <class>
   friend class ConvolutionInference;
+  template <class>
+  friend class ConvolutionTraining;
 
   kernels::ConvolutionShape convolution(const Shape& input) const;
   Tensor<T> apply(const Tensor<T>& x) const;
+  Tensor<T> forward_shared(Shared<T> x);
+  Tensor<T> pull_back(const Tensor<T>& dy);
+  void pull_back_parameters(const Tensor<T>& dy);
   void compute_bias_gradient(const kernels::ConvolutionShape& shape, const Tensor<T>& dy);
 
   Index in_;
@@ -78,7 +84,7 @@ class Conv2D final : public Layer<T> {
   Conv2DOptions options_;
   Parameter<T> weight_;
   std::optional<Parameter<T>> bias_;
-  Tensor<T> x_;
+  Shared<T> x_;
 };
 
 extern template class Conv2D<float>;
