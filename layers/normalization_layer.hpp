@@ -75,6 +75,8 @@ class NormalizationLayer : public Layer<T> {
   friend class NormFusion;
   template <class>
   friend class NormInference;
+  template <class>
+  friend class AddTraining;
 
   /// Keeps x for pull_back.
   void normalize(Tensor<T> x, const normalization::Output<T>& output);
