@@ -27,6 +27,7 @@
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/random.hpp"
 #include "strata/framework/sequential.hpp"
+#include "strata/framework/shared.hpp"
 #include "strata/framework/summary.hpp"
 #include "strata/framework/tensor.hpp"
 #include "strata/framework/version.hpp"

@@ -1,7 +1,10 @@
 // Fusion: layers in a row that run as one, in fewer passes over memory.
 #pragma once
 
-#include "strata/framework/tensor.hpp"
+#include <optional>
+#include <vector>
+
+#include "strata/framework/shared.hpp"
 
 namespace strata {
 
@@ -21,8 +24,11 @@ class TrainingFusion {
   virtual Index size() const = 0;
   virtual Tensor<T> forward(Tensor<T> x) = 0;
   virtual Tensor<T> backward(Tensor<T> dy) = 0;
-  /// The same where no one needs dx.
-  virtual void backward_parameters(Tensor<T> dy) { backward(std::move(dy)); }
+  /// The same for an x or dy that others may still need.
+  virtual Tensor<T> forward_shared(Shared<T> x) { return forward(std::move(x).take()); }
+  virtual Tensor<T> backward_shared(Shared<T> dy) { return backward(std::move(dy).take()); }
+  /// backward without dL/d(input).
+  virtual void backward_parameters(Shared<T> dy) { backward_shared(std::move(dy)); }
 };
 
 /// The same for infer, which many threads may call at once. Made by Layer::fuse_inference.
@@ -34,6 +40,31 @@ class InferenceFusion {
   virtual Tensor<T> infer(Tensor<T> x) const = 0;
   /// The same for an x that others still need.
   virtual Tensor<T> infer_shared(const Tensor<T>& x) const { return infer(copy(x)); }
+};
+
+/// Stands for a join, for layers of the chain behind it and perhaps for the last layer of a branch, whose
+/// input it then takes in place of the output. What they remember stays with the layers. Made by
+/// Join::fuse_training.
+template <class T>
+class JoinTraining {
+ public:
+  virtual ~JoinTraining() = default;
+  /// How many of the layers behind it stands for.
+  virtual Index size() const = 0;
+  /// The branch whose last layer it stands for.
+  virtual std::optional<std::size_t> branch() const { return std::nullopt; }
+  virtual Tensor<T> forward(std::vector<Shared<T>> x) = 0;
+  /// `dy`: the gradients of one consumer or of two, to be added. Returns dL/dx for each x.
+  virtual std::vector<Shared<T>> backward(std::vector<Shared<T>> dy) = 0;
+};
+
+/// The same for infer, without branches. Made by Join::fuse_inference.
+template <class T>
+class JoinInference {
+ public:
+  virtual ~JoinInference() = default;
+  virtual Index size() const = 0;
+  virtual Tensor<T> infer(std::vector<Shared<T>> x) const = 0;
 };
 
 }  // namespace strata

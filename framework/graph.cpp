@@ -32,13 +32,12 @@ std::vector<Tensor<T>> one(Tensor<T> tensor) {
   return list;
 }
 
-// A call for each of several types.
-template <class... Calls>
-struct Overloaded : Calls... {
-  using Calls::operator()...;
-};
-template <class... Calls>
-Overloaded(Calls...) -> Overloaded<Calls...>;  // clang 14 does not find it by itself
+template <class T>
+std::vector<Tensor<T>> take_all(std::vector<Shared<T>> values) {
+  std::vector<Tensor<T>> tensors;
+  for (Shared<T>& value : values) tensors.push_back(std::move(value).take());
+  return tensors;
+}
 
 // The first path that two layers below `parent` share, or "".
 template <class T>
@@ -62,6 +61,7 @@ Graph<T>::Graph(const Graph& other)
       problem_(other.problem_),
       order_(other.order_),
       outputs_(other.outputs_),
+      fused_(other.fused_),
       shapes_(other.shapes_),
       backward_of_several_due_(other.backward_of_several_due_) {
   for (const Node& node : other.nodes_)
@@ -141,7 +141,11 @@ void Graph<T>::plan() {
 
 template <class T>
 void Graph<T>::connect(const Graph* like) {
-  for (Node& node : nodes_) node.chain = nullptr;
+  for (Node& node : nodes_) {
+    node.chain = nullptr;
+    node.training = nullptr;
+    node.inference = nullptr;
+  }
   if (!problem_.empty()) return;
   const auto continues = [&](const Node& node) {
     const Node& source = nodes_[node.sources[0]];
@@ -150,16 +154,43 @@ void Graph<T>::connect(const Graph* like) {
   std::vector<bool> is_last(nodes_.size(), true);
   for (const Node& node : nodes_)
     if (node.layer && continues(node)) is_last[node.sources[0]] = false;
+  // By the node of a chain's last layer, the last entry standing for no chain: its layers, and those that
+  // joins take.
+  const std::size_t none = nodes_.size();
+  std::vector<std::vector<Layer<T>*>> layers(none + 1);
+  std::vector<typename Chain<T>::Taken> taken(none + 1);
+  // By the node whose value a chain takes: that of its last layer.
+  std::vector<std::size_t> behind(nodes_.size(), none);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (!nodes_[i].layer || !is_last[i]) continue;
     const Node* node = &nodes_[i];
-    std::vector<Layer<T>*> layers{node->layer.get()};
-    for (; continues(*node); layers.push_back(node->layer.get())) node = &nodes_[node->sources[0]];
-    std::reverse(layers.begin(), layers.end());
+    layers[i].push_back(node->layer.get());
+    for (; continues(*node); layers[i].push_back(node->layer.get())) node = &nodes_[node->sources[0]];
+    std::reverse(layers[i].begin(), layers[i].end());
     nodes_[i].chain_source = node->sources[0];
-    nodes_[i].chain =
-        std::make_unique<Chain<T>>(std::move(layers), like ? like->nodes_[i].chain.get() : nullptr);
+    behind[node->sources[0]] = i;
   }
+  for (const std::size_t i : order_) {
+    Node& node = nodes_[i];
+    if (!node.join) continue;
+    std::vector<Layer<T>*> last;
+    for (const std::size_t source : node.sources) {
+      const bool is_free =
+          nodes_[source].uses == 1 && layers[source].size() > taken[source].first_in_training;
+      last.push_back(is_free ? layers[source].back() : nullptr);
+    }
+    const std::size_t chain = node.uses == 1 ? behind[i] : none;
+    if ((node.training = node.join->fuse_training(last, layers[chain]))) {
+      taken[chain].first_in_training = static_cast<std::size_t>(node.training->size());
+      if (const auto branch = node.training->branch()) taken[node.sources[*branch]].last_in_training = 1;
+    }
+    if ((node.inference = node.join->fuse_inference(layers[chain])))
+      taken[chain].first_in_inference = static_cast<std::size_t>(node.inference->size());
+  }
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (!layers[i].empty())
+      nodes_[i].chain = std::make_unique<Chain<T>>(std::move(layers[i]),
+                                                   like ? like->nodes_[i].chain.get() : nullptr, taken[i]);
 }
 
 template <class T>
@@ -261,41 +292,39 @@ std::vector<Shape> Graph<T>::node_shapes(const std::vector<Shape>& inputs) const
 }
 
 template <class T>
-template <class RunChain>
-std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunChain& run_chain) const {
-  std::vector<Tensor<T>> values(nodes_.size());
+template <class RunChain, class RunJoin>
+std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunChain& run_chain,
+                                     const RunJoin& run_join) const {
+  std::vector<Shared<T>> values(nodes_.size());
   std::vector<std::size_t> uses;
   for (const Node& node : nodes_) uses.push_back(node.uses);
   for (std::size_t k = 0; k < x.size(); ++k) values[inputs_[k]] = std::move(x[k]);
   // The last to take a value gets its memory, so that nothing is kept that no one will read.
-  const auto take = [&](std::size_t i) { return --uses[i] == 0 ? std::move(values[i]) : copy(values[i]); };
+  const auto take = [&](std::size_t i) { return --uses[i] == 0 ? std::move(values[i]) : values[i]; };
   for (const std::size_t i : order_) {
     const Node& node = nodes_[i];
-    if (node.chain) {
-      Tensor<T>& value = values[node.chain_source];
-      values[i] = --uses[node.chain_source] == 0 ? run_chain(*node.chain, std::move(value))
-                                                 : run_chain(*node.chain, std::as_const(value));
-    }
+    if (node.chain) values[i] = run_chain(*node.chain, take(node.chain_source));
     if (!node.join) continue;
-    std::vector<Tensor<T>> joined;
+    std::vector<Shared<T>> joined;
     for (const std::size_t source : node.sources) joined.push_back(take(source));
-    values[i] = node.join->forward(std::move(joined));
+    values[i] = run_join(node, std::move(joined));
   }
   std::vector<Tensor<T>> y;
-  for (const std::size_t node : outputs_) y.push_back(take(node));
+  for (const std::size_t node : outputs_) y.push_back(take(node).take());
   return y;
 }
 
 template <class T>
 std::vector<Tensor<T>> Graph<T>::run_backward(std::vector<Tensor<T>> dy, bool parameters_only) {
-  std::vector<Tensor<T>> gradients(nodes_.size());
-  std::vector<bool> begun(nodes_.size());
-  const auto give = [&](std::size_t i, Tensor<T> gradient) {
-    if (begun[i])
-      add_to(gradients[i], gradient);
-    else
-      gradients[i] = std::move(gradient);
-    begun[i] = true;
+  // To be added: two at most of each node, which a join behind may add as it reads them.
+  std::vector<std::vector<Shared<T>>> gradients(nodes_.size());
+  const auto total = [&](std::size_t i) {
+    std::vector<Shared<T>> parts = std::move(gradients[i]);
+    return parts.size() == 1 ? std::move(parts[0]) : sum(std::move(parts[0]), std::move(parts[1]));
+  };
+  const auto give = [&](std::size_t i, Shared<T> gradient) {
+    if (gradients[i].size() == 2) gradients[i].assign(1, total(i));
+    gradients[i].push_back(std::move(gradient));
   };
   const auto is_needed = [&](std::size_t source) { return !parameters_only || !is_input(source); };
 
@@ -303,31 +332,42 @@ std::vector<Tensor<T>> Graph<T>::run_backward(std::vector<Tensor<T>> dy, bool pa
   for (auto i = order_.rbegin(); i != order_.rend(); ++i) {
     const Node& node = nodes_[*i];
     if (node.chain) {
-      if (is_needed(node.chain_source))
-        give(node.chain_source, node.chain->backward(std::move(gradients[*i])));
+      if (!is_needed(node.chain_source))
+        node.chain->backward_parameters(total(*i));
+      else if (fused_ && node.chain->is_taken())
+        for (Shared<T>& part : gradients[*i]) give(node.chain_source, std::move(part));
       else
-        node.chain->backward_parameters(std::move(gradients[*i]));
+        give(node.chain_source, node.chain->backward(total(*i)));
     } else if (node.join && std::any_of(node.sources.begin(), node.sources.end(), is_needed)) {
-      std::vector<Shape> joined;
-      for (const std::size_t source : node.sources) joined.push_back(shapes_[source]);
-      std::vector<Tensor<T>> dx = node.join->backward(std::move(gradients[*i]), joined);
+      std::vector<Shared<T>> dx;
+      if (fused_ && node.training) {
+        dx = node.training->backward(std::move(gradients[*i]));
+      } else {
+        std::vector<Shape> joined;
+        for (const std::size_t source : node.sources) joined.push_back(shapes_[source]);
+        for (Tensor<T>& gradient : node.join->backward(total(*i).take(), joined))
+          dx.emplace_back(std::move(gradient));
+      }
       for (std::size_t k = 0; k < dx.size(); ++k)
         if (is_needed(node.sources[k])) give(node.sources[k], std::move(dx[k]));
     }
   }
   std::vector<Tensor<T>> dx;
   if (!parameters_only)
-    for (const std::size_t node : inputs_) dx.push_back(std::move(gradients[node]));
+    for (const std::size_t node : inputs_) dx.push_back(total(node).take());
   return dx;
 }
 
 template <class T>
 std::vector<Tensor<T>> Graph<T>::run_forward(std::vector<Tensor<T>> x) {
   shapes_ = node_shapes(shapes_of(x));
+  fused_ = Chain<T>::may_fuse();
   return run(
-      std::move(x),
-      Overloaded{[](Chain<T>& chain, Tensor<T>&& value) { return chain.forward(std::move(value)); },
-                 [](Chain<T>& chain, const Tensor<T>& shared) { return chain.forward(copy(shared)); }});
+      std::move(x), [&](Chain<T>& chain, Shared<T> value) { return chain.forward(std::move(value), fused_); },
+      [&](const Node& node, std::vector<Shared<T>> values) {
+        return fused_ && node.training ? node.training->forward(std::move(values))
+                                       : node.join->forward(take_all(std::move(values)));
+      });
 }
 
 template <class T>
@@ -372,10 +412,19 @@ void Graph<T>::backward_parameters(std::vector<Tensor<T>> dy) {
 template <class T>
 std::vector<Tensor<T>> Graph<T>::infer(std::vector<Tensor<T>> x) const {
   node_shapes(shapes_of(x));
+  return run_infer(std::move(x));
+}
+
+template <class T>
+std::vector<Tensor<T>> Graph<T>::run_infer(std::vector<Tensor<T>> x) const {
+  const bool fuse = Chain<T>::may_fuse();
   return run(
       std::move(x),
-      Overloaded{[](const Chain<T>& chain, Tensor<T>&& value) { return chain.infer(std::move(value)); },
-                 [](const Chain<T>& chain, const Tensor<T>& shared) { return chain.infer_shared(shared); }});
+      [&](const Chain<T>& chain, Shared<T> value) { return chain.infer(std::move(value), fuse); },
+      [&](const Node& node, std::vector<Shared<T>> values) {
+        return fuse && node.inference ? node.inference->infer(std::move(values))
+                                      : node.join->forward(take_all(std::move(values)));
+      });
 }
 
 template <class T>
@@ -459,7 +508,7 @@ void Graph<T>::do_backward_parameters(Tensor<T> dy) {
 template <class T>
 Tensor<T> Graph<T>::do_infer(Tensor<T> x) const {
   return detail::infer_in_parts<T>(
-      *this, std::move(x), [this](Tensor<T> part) { return std::move(infer(one(std::move(part)))[0]); });
+      *this, std::move(x), [this](Tensor<T> part) { return std::move(run_infer(one(std::move(part)))[0]); });
 }
 
 template class Graph<float>;

@@ -95,6 +95,9 @@ class Graph final : public Layer<T> {
     // Of the last layer of a chain: the chain, and the node whose value it takes.
     std::unique_ptr<Chain<T>> chain = nullptr;
     std::size_t chain_source = 0;
+    // Of a join that can be fused with its neighbors.
+    std::unique_ptr<JoinTraining<T>> training = nullptr;
+    std::unique_ptr<JoinInference<T>> inference = nullptr;
   };
   Graph& append(Node node);
   void plan();
@@ -103,9 +106,11 @@ class Graph final : public Layer<T> {
   std::string find_cycle(const std::vector<bool>& ordered) const;
   void require_single() const;
   std::vector<Shape> node_shapes(const std::vector<Shape>& inputs) const;
-  template <class RunChain>
-  std::vector<Tensor<T>> run(std::vector<Tensor<T>> x, const RunChain& run_chain) const;
+  template <class RunChain, class RunJoin>
+  std::vector<Tensor<T>> run(std::vector<Tensor<T>> x, const RunChain& run_chain,
+                             const RunJoin& run_join) const;
   std::vector<Tensor<T>> run_forward(std::vector<Tensor<T>> x);
+  std::vector<Tensor<T>> run_infer(std::vector<Tensor<T>> x) const;
   std::vector<Tensor<T>> run_backward(std::vector<Tensor<T>> dy, bool parameters_only);
   void begin_backward(const std::vector<Tensor<T>>& dy);
   bool is_input(std::size_t node) const { return nodes_[node].from.empty(); }
@@ -118,6 +123,7 @@ class Graph final : public Layer<T> {
   std::vector<std::size_t> order_;    // of execution: every node after its sources
   std::vector<std::size_t> outputs_;  // the nodes of output_names_
   // Of the last forward.
+  bool fused_ = false;
   std::vector<Shape> shapes_;             // of every node's value
   bool backward_of_several_due_ = false;  // Layer keeps the same for the calls of one tensor
 };

@@ -42,9 +42,22 @@ void add_to(Tensor<T>& a, const Tensor<T>& b) {
                   [&](Index begin, Index end) { kernel.add(to + begin, from + begin, end - begin); });
 }
 
+template <class T>
+Shared<T> sum(Shared<T> a, Shared<T> b) {
+  const T *of_a = a->data(), *of_b = b->data();
+  Tensor<T> y = memory_of(a, b);
+  const auto& kernel = kernels::table<kernels::Elementwise<T>>();
+  parallel_ranges(static_cast<Index>(y.size()), Index{1} << 16, [&](Index begin, Index end) {
+    kernel.sum(of_a + begin, of_b + begin, y.data() + begin, end - begin);
+  });
+  return y;
+}
+
 template class Join<float>;
 template class Join<double>;
 template void add_to(Tensor<float>&, const Tensor<float>&);
 template void add_to(Tensor<double>&, const Tensor<double>&);
+template Shared<float> sum(Shared<float>, Shared<float>);
+template Shared<double> sum(Shared<double>, Shared<double>);
 
 }  // namespace strata

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "strata/framework/tensor.hpp"
+#include "strata/framework/fusion.hpp"
 
 namespace strata {
+
+template <class T>
+class Layer;
 
 /// Where branches of a Graph meet. The public calls check shapes; a join implements output_shape and the
 /// do_… functions behind them.
@@ -29,6 +33,18 @@ class Join {
   virtual std::unique_ptr<Join> clone() const = 0;
   /// The name of the class: "Add".
   virtual std::string type() const = 0;
+
+  /// Something that does the work of this join and of some of its neighbors, or null. `last[k]` is the last
+  /// layer of branch k, or null where there is none or where others take its output too; `next` are the
+  /// layers behind the join. The Graph asks when it is built; what it gets refers to the layers and lives no
+  /// longer than they do.
+  virtual std::unique_ptr<JoinTraining<T>> fuse_training(std::span<Layer<T>* const> /*last*/,
+                                                         std::span<Layer<T>* const> /*next*/) const {
+    return nullptr;
+  }
+  virtual std::unique_ptr<JoinInference<T>> fuse_inference(std::span<Layer<T>* const> /*next*/) const {
+    return nullptr;
+  }
 
   /// Called by the Graph.
   void set_path(std::string path) { path_ = std::move(path); }
@@ -56,6 +72,9 @@ class Join {
 /// a += b, for tensors of one shape.
 template <class T>
 void add_to(Tensor<T>& a, const Tensor<T>& b);
+/// a + b, in the memory of one of them unless others hold both.
+template <class T>
+Shared<T> sum(Shared<T> a, Shared<T> b);
 
 extern template class Join<float>;
 

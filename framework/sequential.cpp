@@ -77,7 +77,7 @@ bool Sequential<T>::is_per_sample() const {
 template <class T>
 Tensor<T> Sequential<T>::do_infer(Tensor<T> x) const {
   return detail::infer_in_parts<T>(*this, std::move(x),
-                                   [this](Tensor<T> part) { return chain_.infer(std::move(part)); });
+                                   [this](Tensor<T> part) { return chain_.infer(std::move(part)).take(); });
 }
 
 template <class T>

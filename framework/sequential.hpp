@@ -50,8 +50,8 @@ class Sequential final : public Layer<T> {
   std::vector<typename Layer<T>::Child> children() override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override { return chain_.forward(std::move(x)); }
-  Tensor<T> do_backward(Tensor<T> dy) override { return chain_.backward(std::move(dy)); }
+  Tensor<T> do_forward(Tensor<T> x) override { return chain_.forward(std::move(x)).take(); }
+  Tensor<T> do_backward(Tensor<T> dy) override { return chain_.backward(std::move(dy)).take(); }
   void do_backward_parameters(Tensor<T> dy) override { chain_.backward_parameters(std::move(dy)); }
   Tensor<T> do_infer(Tensor<T> x) const override;
 

@@ -99,9 +99,14 @@ Tensor<T> Conv2D<T>::apply(const Tensor<T>& x) const {
 }
 
 template <class T>
-Tensor<T> Conv2D<T>::do_forward(Tensor<T> x) {
+Tensor<T> Conv2D<T>::forward_shared(Shared<T> x) {
   x_ = std::move(x);
-  return apply(x_);
+  return apply(*x_);
+}
+
+template <class T>
+Tensor<T> Conv2D<T>::do_forward(Tensor<T> x) {
+  return forward_shared(std::move(x));
 }
 
 template <class T>
@@ -115,21 +120,32 @@ void Conv2D<T>::compute_bias_gradient(const kernels::ConvolutionShape& shape, co
 }
 
 template <class T>
-Tensor<T> Conv2D<T>::do_backward(Tensor<T> dy) {
-  const kernels::ConvolutionShape shape = convolution(x_.shape());
+Tensor<T> Conv2D<T>::pull_back(const Tensor<T>& dy) {
+  Shared<T> kept = std::exchange(x_, {});
+  const kernels::ConvolutionShape shape = convolution(kept->shape());
   compute_bias_gradient(shape, dy);
-  Tensor<T> dx = std::exchange(x_, {});  // x is no longer needed, its memory is
-  kernels::convolve_backward(shape, dx.data(), dy.data(), weight_.value.data(), weight_.gradient.data(),
-                             dx.data());
+  const T* x = kept->data();
+  Tensor<T> dx = memory_of(kept);  // x is no longer needed, its memory is
+  kernels::convolve_backward(shape, x, dy.data(), weight_.value.data(), weight_.gradient.data(), dx.data());
   return dx;
 }
 
 template <class T>
-void Conv2D<T>::do_backward_parameters(Tensor<T> dy) {
-  const kernels::ConvolutionShape shape = convolution(x_.shape());
+Tensor<T> Conv2D<T>::do_backward(Tensor<T> dy) {
+  return pull_back(dy);
+}
+
+template <class T>
+void Conv2D<T>::pull_back_parameters(const Tensor<T>& dy) {
+  const Shared<T> x = std::exchange(x_, {});
+  const kernels::ConvolutionShape shape = convolution(x->shape());
   compute_bias_gradient(shape, dy);
-  const Tensor<T> x = std::exchange(x_, {});
-  kernels::convolve_backward_weights(shape, x.data(), dy.data(), weight_.gradient.data());
+  kernels::convolve_backward_weights(shape, x->data(), dy.data(), weight_.gradient.data());
+}
+
+template <class T>
+void Conv2D<T>::do_backward_parameters(Tensor<T> dy) {
+  pull_back_parameters(dy);
 }
 
 template <class T>

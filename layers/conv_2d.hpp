@@ -73,6 +73,9 @@ class Conv2D final : public Layer<T> {
 
   kernels::ConvolutionShape convolution(const Shape& input) const;
   Tensor<T> apply(const Tensor<T>& x) const;
+  Tensor<T> forward_shared(Shared<T> x);
+  Tensor<T> pull_back(const Tensor<T>& dy);
+  void pull_back_parameters(const Tensor<T>& dy);
   void compute_bias_gradient(const kernels::ConvolutionShape& shape, const Tensor<T>& dy);
 
   Index in_;
@@ -81,7 +84,7 @@ class Conv2D final : public Layer<T> {
   Conv2DOptions options_;
   Parameter<T> weight_;
   std::optional<Parameter<T>> bias_;
-  Tensor<T> x_;
+  Shared<T> x_;
 };
 
 extern template class Conv2D<float>;

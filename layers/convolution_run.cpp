@@ -34,14 +34,13 @@ std::unique_ptr<ConvolutionRun<T>> ConvolutionRun<T>::at_front_of(std::span<Laye
   while (auto* convolution = take<Conv2D<T>>(chain)) {
     auto* norm = take<SpatialBatchNorm<T>>(chain);
     if (!norm) {
-      if (!units.empty()) units.push_back({convolution, nullptr, false, nullptr});
+      units.push_back({convolution, nullptr, false, nullptr});
       break;
     }
     const bool rectify = take<ReLU<T>>(chain) != nullptr;
     units.push_back({convolution, norm, rectify, rectify ? take<MaxPool2D<T>>(chain) : nullptr});
     if (!rectify) break;
   }
-  if (units.empty()) return nullptr;
   return std::unique_ptr<ConvolutionRun>(new ConvolutionRun(std::move(units)));
 }
 
@@ -110,12 +109,12 @@ kernels::ImageSource<T> ConvolutionRun<T>::normalized(std::size_t k, const Norm&
 }
 
 template <class T>
-Tensor<T> ConvolutionRun<T>::forward(Tensor<T> x) {
+Tensor<T> ConvolutionRun<T>::forward_shared(Shared<T> x) {
   std::unique_ptr<Norm> before;  // of the unit before, if x is what it would compute
   for (std::size_t k = 0; k < units_.size(); ++k) {
     const Unit& unit = units_[k];
-    const Shape in = before ? units_[k - 1].norm->x_.shape() : x.shape();
-    unit.convolution->x_ = before ? Tensor<T>() : std::move(x);
+    const Shape in = before ? units_[k - 1].norm->x_.shape() : x->shape();
+    unit.convolution->x_ = before ? Shared<T>() : std::move(x);
     if (!unit.norm) return convolve(k, in, before.get());
     const bool next_streams =
         k + 1 < units_.size() && !unit.pool && streams(k + 1, unit.convolution->output_shape(in));
@@ -131,13 +130,13 @@ Tensor<T> ConvolutionRun<T>::forward(Tensor<T> x) {
       before = nullptr;
     }
   }
-  return x;
+  return std::move(x).take();
 }
 
 template <class T>
 Tensor<T> ConvolutionRun<T>::convolve(std::size_t k, const Shape& in, const Norm* before) {
   const Conv2D<T>& convolution = *units_[k].convolution;
-  if (!before) return convolution.apply(convolution.x_);
+  if (!before) return convolution.apply(*convolution.x_);
   auto z = empty<T>(convolution.output_shape(in));
   stream_into(z, k, in, before, nullptr);
   return z;
@@ -150,7 +149,7 @@ void ConvolutionRun<T>::stream_into(Tensor<T>& z, std::size_t k, const Shape& in
   const Conv2D<T>& convolution = *units_[k].convolution;
   kernels::stream_convolve<T>(
       convolution.convolution(in),
-      before ? normalized(k - 1, *before) : kernels::ImageSource<T>(convolution.x_.data()),
+      before ? normalized(k - 1, *before) : kernels::ImageSource<T>(convolution.x_->data()),
       convolution.weight_.value.data(), convolution.bias_ ? convolution.bias_->value.data() : nullptr,
       z.data(), done);
 }
@@ -173,52 +172,53 @@ void ConvolutionRun<T>::convolve_and_normalize(std::size_t k, const Shape& in, c
 }
 
 template <class T>
-Tensor<T> ConvolutionRun<T>::pull_back(Tensor<T> dy, bool wants_dx) {
+Tensor<T> ConvolutionRun<T>::pull_back(Shared<T> dy, bool wants_dx) {
   std::unique_ptr<Norm> norm;  // of unit k, if the convolution behind it has taken its sums
   for (std::size_t k = units_.size(); k-- > 0;) {
     const Unit& unit = units_[k];
     Conv2D<T>& convolution = *unit.convolution;
     std::unique_ptr<Norm> before = k > 0 ? units_[k - 1].by_images() : nullptr;
-    const bool made = convolution.x_.dimension() == 0;  // x is what the unit before computes
-    const Shape in = made ? units_[k - 1].norm->x_.shape() : convolution.x_.shape();
+    const bool made = !convolution.x_;  // x is what the unit before computes
+    const Shape in = made ? units_[k - 1].norm->x_.shape() : convolution.x_->shape();
     const bool wanted = wants_dx || k > 0, stream = streams(k, in) && !convolution.bias_;
     if (stream && unit.norm && !norm) {
       norm = unit.by_images();
-      for_images(*norm, [&](Index first, Index count) { unit.take_gradient(*norm, dy, first, count); });
+      for_images(*norm, [&](Index first, Index count) { unit.take_gradient(*norm, *dy, first, count); });
     }
     if (norm) norm->finish(unit.norm->frozen_, unit.norm->weight_gradient(), unit.norm->bias_gradient());
     if (stream) {
-      dy = pull_back_streaming(k, in, std::move(dy), norm.get(), before.get(), wanted);
+      dy = pull_back_streaming(k, in, *dy, norm.get(), before.get(), wanted);
       norm = std::move(before);
     } else {
       if (norm)
-        dy = unit.all_gradients(*norm, dy);
+        dy = unit.all_gradients(*norm, *dy);
       else if (unit.norm)
-        dy = unit.behind().backward(std::move(dy));
+        dy = unit.behind().backward(std::move(dy).take());
       if (made) convolution.x_ = units_[k - 1].behind().emit();
-      if (wanted)
-        dy = convolution.do_backward(std::move(dy));
-      else
-        convolution.do_backward_parameters(std::move(dy));
+      if (wanted) {
+        dy = convolution.pull_back(*dy);
+      } else {
+        convolution.pull_back_parameters(*dy);
+        dy = Tensor<T>();
+      }
       norm = nullptr;
     }
     if (unit.norm) unit.norm->x_ = Tensor<T>();
     if (unit.pool) unit.pool->planes_.end();
   }
-  return dy;
+  return std::move(dy).take();
 }
 
 // dx, if it is wanted, whose sums go to the norm before. dz is made as it is read, and may take z's memory;
 // without a norm it is dy.
 template <class T>
-Tensor<T> ConvolutionRun<T>::pull_back_streaming(std::size_t k, const Shape& in, Tensor<T> dy,
+Tensor<T> ConvolutionRun<T>::pull_back_streaming(std::size_t k, const Shape& in, const Tensor<T>& dy,
                                                  const Norm* norm, Norm* before, bool wants_dx) {
   const Unit& unit = units_[k];
   Conv2D<T>& convolution = *unit.convolution;
-  Tensor<T> x = std::exchange(convolution.x_, {});
-  const bool made = x.dimension() == 0;
-  const auto x_source = made ? normalized(k - 1, *before) : kernels::ImageSource<T>(x.data());
-  Tensor<T> dx = !wants_dx ? Tensor<T>() : made ? empty<T>(in) : std::move(x);
+  Shared<T> x = std::exchange(convolution.x_, {});
+  const auto x_source = x ? kernels::ImageSource<T>(x->data()) : normalized(k - 1, *before);
+  Tensor<T> dx = !wants_dx ? Tensor<T>() : x ? memory_of(x) : empty<T>(in);
   const auto make_dz = [&](Index first, Index count, T* room) {
     unit.gradient(*norm, dy, first, count, room);
   };

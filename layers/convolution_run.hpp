@@ -23,13 +23,15 @@ namespace strata {
 template <class T>
 class ConvolutionRun final : public TrainingFusion<T> {
  public:
-  /// The layers at the front of `chain` that form a run, or null.
+  /// The layers at the front of `chain`, which begins with a convolution, that form a run.
   static std::unique_ptr<ConvolutionRun> at_front_of(std::span<Layer<T>* const> chain);
 
   Index size() const override;
-  Tensor<T> forward(Tensor<T> x) override;
-  Tensor<T> backward(Tensor<T> dy) override { return pull_back(std::move(dy), /*wants_dx=*/true); }
-  void backward_parameters(Tensor<T> dy) override { pull_back(std::move(dy), /*wants_dx=*/false); }
+  Tensor<T> forward(Tensor<T> x) override { return forward_shared(std::move(x)); }
+  Tensor<T> backward(Tensor<T> dy) override { return backward_shared(std::move(dy)); }
+  Tensor<T> forward_shared(Shared<T> x) override;
+  Tensor<T> backward_shared(Shared<T> dy) override { return pull_back(std::move(dy), /*wants_dx=*/true); }
+  void backward_parameters(Shared<T> dy) override { pull_back(std::move(dy), /*wants_dx=*/false); }
 
  private:
   using Norm = normalization::ByImages<T>;
@@ -69,9 +71,9 @@ class ConvolutionRun final : public TrainingFusion<T> {
                    const kernels::ImageSink& done);
   /// z, which the norm keeps with its statistics.
   void convolve_and_normalize(std::size_t k, const Shape& in, const Norm* before);
-  Tensor<T> pull_back(Tensor<T> dy, bool wants_dx);
-  Tensor<T> pull_back_streaming(std::size_t k, const Shape& in, Tensor<T> dy, const Norm* norm, Norm* before,
-                                bool wants_dx);
+  Tensor<T> pull_back(Shared<T> dy, bool wants_dx);
+  Tensor<T> pull_back_streaming(std::size_t k, const Shape& in, const Tensor<T>& dy, const Norm* norm,
+                                Norm* before, bool wants_dx);
 
   std::vector<Unit> units_;
 };

@@ -24,6 +24,11 @@ class LeakyReLU : public Layer<T> {
   Tensor<T> do_infer(Tensor<T> x) const override;
 
  private:
+  template <class>
+  friend class AddTraining;
+  template <class>
+  friend class AddInference;
+
   double negative_slope_;
   Tensor<std::uint8_t> positive_;  // one bit an element
 };

@@ -77,6 +77,8 @@ class NormalizationLayer : public Layer<T> {
   friend class NormInference;
   template <class>
   friend class ConvolutionRun;
+  template <class>
+  friend class AddTraining;
 
   /// Checks x and settles whose statistics are to be used, which frozen_ says.
   void begin(const Shape& x);

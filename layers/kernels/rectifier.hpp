@@ -15,6 +15,11 @@ struct Rectifier {
   /// dy *= slope where the bit is 0.
   void (*backward)(T* dy, const std::uint8_t* positive, T slope, Index count);
   void (*infer)(T* x, T slope, Index count);
+
+  // The same for x = a + b and dy = a + b; y and dx may be a or b.
+  void (*forward_sum)(const T* a, const T* b, T* y, std::uint8_t* positive, T slope, Index count);
+  void (*backward_sum)(const T* a, const T* b, T* dx, const std::uint8_t* positive, T slope, Index count);
+  void (*infer_sum)(const T* a, const T* b, T* y, T slope, Index count);
 };
 
 }  // namespace strata::kernels
