@@ -15,7 +15,8 @@
 // piece, its statistics are taken and used at once; else the sums of all pieces come first. How x is cut
 // depends on the sizes alone.
 //
-// Short runs of single samples go by rows instead, where there are gamma and beta: normalization_rows.hpp.
+// Sets of one run each go by planes instead (normalization_planes.hpp), and short runs of single samples,
+// where there are gamma and beta, by rows (normalization_rows.hpp).
 #include "strata/layers/normalization.hpp"
 
 #include <algorithm>
@@ -26,6 +27,7 @@
 #include "strata/layers/kernels/normalization_terms.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 #include "strata/layers/normalization_pieces.hpp"
+#include "strata/layers/normalization_planes.hpp"
 #include "strata/layers/normalization_rows.hpp"
 #include "strata/layers/normalization_terms.hpp"
 
@@ -334,6 +336,7 @@ bool by_rows(const Problem<T>& p) {
 template <class T>
 void normalize(const Problem<T>& problem, const Output<T>& output, Statistics& statistics) {
   if (!output.pool && by_rows(problem)) return rows::forward(problem, output, statistics);
+  if (planes::suits(problem, output.pool != nullptr)) return planes::forward(problem, output, statistics);
   Work<T>(problem).forward(output, statistics);
 }
 
@@ -378,6 +381,8 @@ void backward(const Sets& sets, const T* x, const Gradient<T>& gradient, const S
   const Problem<T> problem{sets, x, affine, eps, frozen};
   if (!gradient.unpool && by_rows(problem))
     return rows::backward(problem, gradient, statistics, dgamma, dbeta);
+  if (planes::suits(problem, gradient.unpool != nullptr))
+    return planes::backward(problem, gradient, statistics, dgamma, dbeta);
   Work<T>(problem).backward(gradient, statistics, dgamma, dbeta);
 }
 

@@ -11,9 +11,6 @@
 
 namespace strata::normalization {
 
-constexpr Index kCachedSet = Index{1} << 17;  // elements of a set that is still taken as one piece
-constexpr Index kFewPieces = 8;               // and if there are so few of them, a smaller one is cut as well
-
 /// A contiguous part of x: whole runs, or a part of one.
 struct Piece {
   Index first_run;

@@ -1,5 +1,5 @@
-// What the two ways of normalizing share, by pieces (normalization.cpp) and by rows (normalization_rows.hpp):
-// the problem, and the numbers that are computed once a set.
+// What the ways of normalizing share, by pieces (normalization.cpp), by planes (normalization_planes.hpp) and
+// by rows (normalization_rows.hpp): the problem, and the numbers that are computed once a set.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,10 @@
 
 namespace strata::normalization {
 
-constexpr Index kPiece = Index{1} << 15;  // elements of a piece: worth a thread, and small enough for L2
-constexpr Index kShortRun = 16;           // below this a run does not fill a vector
+constexpr Index kPiece = Index{1} << 15;      // elements of a piece: worth a thread, and small enough for L2
+constexpr Index kCachedSet = Index{1} << 17;  // elements of a set that is still taken as one piece
+constexpr Index kFewPieces = 8;               // and if there are so few of them, a smaller one is cut as well
+constexpr Index kShortRun = 16;               // below this a run does not fill a vector
 
 template <class T>
 using Values = std::vector<T, RecyclingAllocator<T>>;

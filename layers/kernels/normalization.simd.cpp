@@ -1,119 +1,17 @@
 #include "strata/layers/kernels/normalization.hpp"
 
 #include <cmath>
-#include <type_traits>
-
-#include <xsimd/xsimd.hpp>
 
 #include "strata/framework/instruction_set.hpp"
 #include "strata/layers/kernels/index_math.hpp"
+#include "strata/layers/kernels/normalization_loops.hpp"
 
 namespace strata::kernels {
 namespace {
 
-constexpr Index kChunk = 1024;   // elements whose sums are taken in T before they go to double
-constexpr Index kRowChunk = 64;  // the same, of one column
+constexpr Index kRowChunk = 64;  // rows whose sums are taken in T before they go to double
 constexpr Index kRowsAtOnce = 4;
 constexpr Index kColumns = 512;  // columns at a time, so that what belongs to them stays in L1
-
-// The passes are written once for V = xsimd::batch<T>, for whole vectors, and for what is left of a run,
-// shorter vectors and V = T.
-template <class T, class A>
-xsimd::batch<T, A> load(const T* p, xsimd::batch<T, A>) {
-  return xsimd::batch<T, A>::load_unaligned(p);
-}
-template <class T>
-T load(const T* p, T) {
-  return *p;
-}
-template <class T, class A>
-void write(T* p, const xsimd::batch<T, A>& v) {
-  v.store_unaligned(p);
-}
-template <class T>
-void write(T* p, T v) {
-  *p = v;
-}
-template <class T, class A>
-xsimd::batch<T, A> multiply_add(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& b,
-                                const xsimd::batch<T, A>& c) {
-  return xsimd::fma(a, b, c);
-}
-template <class T>
-T multiply_add(T a, T b, T c) {
-  return a * b + c;
-}
-
-template <class T, class A>
-T sum_of(const xsimd::batch<T, A>& v) {
-  return xsimd::hadd(v);
-}
-template <class T>
-T sum_of(T v) {
-  return v;
-}
-
-/// body(i, V) for a vector of kLanes, for shorter ones and for single elements, of [i, length).
-template <class T, std::size_t kLanes, class Body>
-void for_the_rest(Index i, Index length, const Body& body) {
-  using Batch = xsimd::make_sized_batch_t<T, kLanes>;
-  if constexpr (std::is_void_v<Batch>) {
-    for (; i < length; ++i) body(i, T{0});
-  } else {
-    if (i + static_cast<Index>(kLanes) <= length) {
-      body(i, Batch(T{0}));
-      i += static_cast<Index>(kLanes);
-    }
-    for_the_rest<T, kLanes / 2>(i, length, body);
-  }
-}
-
-/// body(i, V) for the whole vectors, then for the rest, of [0, length).
-template <class T, class Body>
-void for_each(Index length, const Body& body) {
-  using Batch = xsimd::batch<T>;
-  constexpr Index kLanes = static_cast<Index>(Batch::size);
-  Index i = 0;
-  for (; i + kLanes <= length; i += kLanes) body(i, Batch(T{0}));
-  if (i < length) for_the_rest<T, Batch::size / 2>(i, length, body);
-}
-
-/// Some runs of `length` consecutive elements, `stride` apart.
-struct Runs {
-  Index length;
-  Index count;
-  Index stride;
-};
-
-/// Adds to *sum_a and *sum_b what body(i, a, b) adds to a and b over all elements of the runs. Four vectors
-/// side by side hide the latency of the additions.
-template <class T, class Body>
-void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body& body) {
-  using Batch = xsimd::batch<T>;
-  constexpr Index kLanes = static_cast<Index>(Batch::size);
-  Batch a0(T{0}), a1(T{0}), a2(T{0}), a3(T{0}), b0(T{0}), b1(T{0}), b2(T{0}), b3(T{0});
-  T a = 0, b = 0;
-  for (Index r = 0; r < runs.count; ++r) {
-    Index i = r * runs.stride;
-    const Index end = i + runs.length;
-    for (; i + 4 * kLanes <= end; i += 4 * kLanes) {
-      body(i, a0, b0);
-      body(i + kLanes, a1, b1);
-      body(i + 2 * kLanes, a2, b2);
-      body(i + 3 * kLanes, a3, b3);
-    }
-    for (; i + kLanes <= end; i += kLanes) body(i, a0, b0);
-    if (i < end)
-      for_the_rest<T, Batch::size / 2>(i, end, [&]<class V>(Index j, V) {
-        V part_a(T{0}), part_b(T{0});
-        body(j, part_a, part_b);
-        a += sum_of(part_a);
-        b += sum_of(part_b);
-      });
-  }
-  *sum_a += static_cast<double>(xsimd::hadd((a0 + a1) + (a2 + a3)) + a);
-  *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);
-}
 
 /// body(c, offset, runs) for parts of each channel's runs: at most kChunk elements of one run or of several
 /// images'.
@@ -136,47 +34,9 @@ void for_each_run(const PlaneBlock& block, const Body& body) {
     for (Index c = 0; c < block.channels; ++c, offset += block.length) body(c, offset);
 }
 
-// x <= 0 rather than !(x > 0) lets NaN through, where it can be found.
-template <class T, class A>
-xsimd::batch<T, A> rectified(const xsimd::batch<T, A>& y) {
-  const xsimd::batch<T, A> zero(T{0});
-  return xsimd::select(y <= zero, zero, y);
-}
 template <class T>
-T rectified(T y) {
-  return y <= T{0} ? T{0} : y;
-}
-/// g where y is positive, else 0.
-template <class T, class A>
-xsimd::batch<T, A> where_positive(const xsimd::batch<T, A>& y, const xsimd::batch<T, A>& g) {
-  const xsimd::batch<T, A> zero(T{0});
-  return xsimd::select(y > zero, g, zero);
-}
-template <class T>
-T where_positive(T y, T g) {
-  return y > T{0} ? g : T{0};
-}
-
-template <bool kRectify, class V>
-V activate(const V& y) {
-  if constexpr (kRectify)
-    return rectified(y);
-  else
-    return y;
-}
-/// g, from dy and what y is computed from.
-template <bool kRectify, class V>
-V pull_back(const V& g, const V& d, const V& scale, const V& offset) {
-  if constexpr (kRectify)
-    return where_positive(multiply_add(d, scale, offset), g);
-  else
-    return g;
-}
-
-/// body(std::bool_constant<rectify>).
-template <class Body>
-void with_activation(bool rectify, const Body& body) {
-  rectify ? body(std::true_type()) : body(std::false_type());
+Factors<T> of_channel(const Coefficients<T>& k, Index c) {
+  return {k.center[c], k.scale[c], k.offset[c], k.slope[c], k.intercept[c]};
 }
 
 /// body(offset, column, V) for all elements of a matrix.
@@ -223,12 +83,7 @@ void sums(const T* x, PlaneBlock block, const T* shift, double* sum, double* squ
                             b = multiply_add(d, d, b);
                           });
   for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
-    const T *p = x + at, about = shift[c];
-    sum_pairs<T>(runs, sum + c, squares + c, [=]<class V>(Index i, V& a, V& b) {
-      const V d = load(p + i, V()) - V(about);
-      a += d;
-      b = multiply_add(d, d, b);
-    });
+    shifted_sums(x + at, runs, shift[c], sum + c, squares + c);
   });
 }
 
@@ -270,11 +125,7 @@ void normalize(const T* x, T* y, PlaneBlock block, const Coefficients<T>& k) {
         write(y + at, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
       });
     for_each_run(block, [&](Index c, Index at) {
-      const T *in = x + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
-      T* out = y + at;
-      for_each<T>(block.length, [=]<class V>(Index i, V) {
-        write(out + i, activate<kRectify>(multiply_add(load(in + i, V()) - V(center), V(scale), V(offset))));
-      });
+      normalize_run<kRectify>(x + at, y + at, block.length, of_channel(k, c));
     });
   });
 }
@@ -295,14 +146,7 @@ void gradient_sums(const T* dy, const T* x, PlaneBlock block, const Coefficients
                               b = multiply_add(g, d, b);
                             });
     for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
-      const T *in = x + at, *gradient = dy + at, center = k.center[c], scale = k.scale[c],
-              offset = k.offset[c];
-      sum_pairs<T>(runs, sum_g + c, sum_g_x + c, [=]<class V>(Index i, V& a, V& b) {
-        const V d = load(in + i, V()) - V(center);
-        const V g = pull_back<kRectify, V>(load(gradient + i, V()), d, V(scale), V(offset));
-        a += g;
-        b = multiply_add(g, d, b);
-      });
+      gradient_sums_of<kRectify>(dy + at, x + at, runs, of_channel(k, c), sum_g + c, sum_g_x + c);
     });
   });
 }
@@ -318,14 +162,7 @@ void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficien
         write(dx + at, multiply_add(g, scale, pull));
       });
     for_each_run(block, [&](Index c, Index at) {
-      const T *in = x + at, *from = dy + at, center = k.center[c], scale = k.scale[c], offset = k.offset[c];
-      const T slope = k.slope[c], intercept = k.intercept[c];
-      T* out = dx + at;
-      for_each<T>(block.length, [=]<class V>(Index i, V) {
-        const V d = load(in + i, V()) - V(center);
-        const V g = pull_back<kRectify, V>(load(from + i, V()), d, V(scale), V(offset));
-        write(out + i, multiply_add(g, V(scale), multiply_add(d, V(slope), V(intercept))));
-      });
+      gradient_run<kRectify>(dy + at, x + at, dx + at, block.length, of_channel(k, c));
     });
   });
 }

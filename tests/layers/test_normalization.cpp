@@ -135,6 +135,27 @@ TYPED_TEST(Normalization, LayerNormIsItsFormula) {
       }
 }
 
+// Sets of one run each, around the length from which they go by planes, around whole vectors and chunks, and
+// a few or many of them.
+TYPED_TEST(Normalization, SingleRunsAreTheirFormula) {
+  using T = TypeParam;
+  Random random(11);
+  const auto between = [&](std::uint64_t least, std::uint64_t most) {
+    return static_cast<std::size_t>(least + random.below(most - least + 1));
+  };
+  for (int round = 0; round < 300; ++round) {
+    const std::size_t lengths[] = {between(250, 270), between(271, 1100), between(1101, 2200)};
+    const Shape shape{between(1, 4), between(3, 9), 1, lengths[random.below(3)]};
+    const auto channels = static_cast<Index>(shape[1]);
+    const bool affine = random.below(2) == 0;
+    this->expect_as_reference(InstanceNorm2D<T>(channels, {.affine = affine}),
+                              ReferenceNorm::over_groups(shape, channels), shape, affine);
+    const Shape single{1, shape[1], 1, shape[3]};
+    this->expect_as_reference(SpatialBatchNorm<T>(channels, {.affine = affine}),
+                              ReferenceNorm::over_batch(single), single, affine);
+  }
+}
+
 // Whatever is missing, samples, channels or pixels, and in both modes. A single value is enough for
 // evaluation.
 TYPED_TEST(Normalization, RefusesTheEmptyAndTakesASingleValue) {

@@ -1,0 +1,210 @@
+// The loops that the kernels of normalization share.
+//
+// For NAME.simd.cpp files only. Everything is in an anonymous namespace: were it shared between files, the
+// linker could hand the code of one instruction set to another.
+#pragma once
+
+#include <type_traits>
+
+#include <xsimd/xsimd.hpp>
+
+#include "strata/framework/index.hpp"
+
+namespace strata::kernels {
+namespace {
+
+constexpr Index kChunk = 1024;  // elements whose sums are taken in T before they go to double
+
+// The passes are written once for V = xsimd::batch<T>, for whole vectors, and for what is left of a run,
+// shorter vectors and V = T.
+template <class T, class A>
+inline xsimd::batch<T, A> load(const T* p, xsimd::batch<T, A>) {
+  return xsimd::batch<T, A>::load_unaligned(p);
+}
+template <class T>
+inline T load(const T* p, T) {
+  return *p;
+}
+template <class T, class A>
+inline void write(T* p, const xsimd::batch<T, A>& v) {
+  v.store_unaligned(p);
+}
+template <class T>
+inline void write(T* p, T v) {
+  *p = v;
+}
+template <class T, class A>
+inline xsimd::batch<T, A> multiply_add(const xsimd::batch<T, A>& a, const xsimd::batch<T, A>& b,
+                                       const xsimd::batch<T, A>& c) {
+  return xsimd::fma(a, b, c);
+}
+template <class T>
+inline T multiply_add(T a, T b, T c) {
+  return a * b + c;
+}
+
+template <class T, class A>
+inline T sum_of(const xsimd::batch<T, A>& v) {
+  return xsimd::hadd(v);
+}
+template <class T>
+inline T sum_of(T v) {
+  return v;
+}
+
+/// body(i, V) for a vector of kLanes, for shorter ones and for single elements, of [i, length).
+template <class T, std::size_t kLanes, class Body>
+inline void for_the_rest(Index i, Index length, const Body& body) {
+  using Batch = xsimd::make_sized_batch_t<T, kLanes>;
+  if constexpr (std::is_void_v<Batch>) {
+    for (; i < length; ++i) body(i, T{0});
+  } else {
+    if (i + static_cast<Index>(kLanes) <= length) {
+      body(i, Batch(T{0}));
+      i += static_cast<Index>(kLanes);
+    }
+    for_the_rest<T, kLanes / 2>(i, length, body);
+  }
+}
+
+/// body(i, V) for the whole vectors, then for the rest, of [0, length).
+template <class T, class Body>
+inline void for_each(Index length, const Body& body) {
+  using Batch = xsimd::batch<T>;
+  constexpr Index kLanes = static_cast<Index>(Batch::size);
+  Index i = 0;
+  for (; i + kLanes <= length; i += kLanes) body(i, Batch(T{0}));
+  if (i < length) for_the_rest<T, Batch::size / 2>(i, length, body);
+}
+
+/// Some runs of `length` consecutive elements, `stride` apart.
+struct Runs {
+  Index length;
+  Index count;
+  Index stride;
+};
+
+/// Adds to *sum_a and *sum_b what body(i, a, b) adds to a and b over all elements of the runs. Four vectors
+/// side by side hide the latency of the additions.
+template <class T, class Body>
+inline void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body& body) {
+  using Batch = xsimd::batch<T>;
+  constexpr Index kLanes = static_cast<Index>(Batch::size);
+  Batch a0(T{0}), a1(T{0}), a2(T{0}), a3(T{0}), b0(T{0}), b1(T{0}), b2(T{0}), b3(T{0});
+  T a = 0, b = 0;
+  for (Index r = 0; r < runs.count; ++r) {
+    Index i = r * runs.stride;
+    const Index end = i + runs.length;
+    for (; i + 4 * kLanes <= end; i += 4 * kLanes) {
+      body(i, a0, b0);
+      body(i + kLanes, a1, b1);
+      body(i + 2 * kLanes, a2, b2);
+      body(i + 3 * kLanes, a3, b3);
+    }
+    for (; i + kLanes <= end; i += kLanes) body(i, a0, b0);
+    if (i < end)
+      for_the_rest<T, Batch::size / 2>(i, end, [&]<class V>(Index j, V) {
+        V part_a(T{0}), part_b(T{0});
+        body(j, part_a, part_b);
+        a += sum_of(part_a);
+        b += sum_of(part_b);
+      });
+  }
+  *sum_a += static_cast<double>(xsimd::hadd((a0 + a1) + (a2 + a3)) + a);
+  *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);
+}
+
+// x <= 0 rather than !(x > 0) lets NaN through, where it can be found.
+template <class T, class A>
+inline xsimd::batch<T, A> rectified(const xsimd::batch<T, A>& y) {
+  const xsimd::batch<T, A> zero(T{0});
+  return xsimd::select(y <= zero, zero, y);
+}
+template <class T>
+inline T rectified(T y) {
+  return y <= T{0} ? T{0} : y;
+}
+/// g where y is positive, else 0.
+template <class T, class A>
+inline xsimd::batch<T, A> where_positive(const xsimd::batch<T, A>& y, const xsimd::batch<T, A>& g) {
+  const xsimd::batch<T, A> zero(T{0});
+  return xsimd::select(y > zero, g, zero);
+}
+template <class T>
+inline T where_positive(T y, T g) {
+  return y > T{0} ? g : T{0};
+}
+
+template <bool kRectify, class V>
+inline V activate(const V& y) {
+  if constexpr (kRectify)
+    return rectified(y);
+  else
+    return y;
+}
+/// g, from dy and what y is computed from.
+template <bool kRectify, class V>
+inline V pull_back(const V& g, const V& d, const V& scale, const V& offset) {
+  if constexpr (kRectify)
+    return where_positive(multiply_add(d, scale, offset), g);
+  else
+    return g;
+}
+
+/// body(std::bool_constant<rectify>).
+template <class Body>
+inline void with_activation(bool rectify, const Body& body) {
+  rectify ? body(std::true_type()) : body(std::false_type());
+}
+
+/// The factors of one channel: what kernels::Coefficients holds for all.
+template <class T>
+struct Factors {
+  T center;
+  T scale;
+  T offset;
+  T slope;
+  T intercept;
+};
+
+// The passes over parts of one channel; sums are added to those that are there.
+
+template <class T>
+inline void shifted_sums(const T* x, const Runs& runs, T shift, double* sum, double* squares) {
+  sum_pairs<T>(runs, sum, squares, [=]<class V>(Index i, V& a, V& b) {
+    const V d = load(x + i, V()) - V(shift);
+    a += d;
+    b = multiply_add(d, d, b);
+  });
+}
+
+template <bool kRectify, class T>
+inline void normalize_run(const T* x, T* y, Index length, const Factors<T>& k) {
+  for_each<T>(length, [=]<class V>(Index i, V) {
+    const V d = load(x + i, V()) - V(k.center);
+    write(y + i, activate<kRectify>(multiply_add(d, V(k.scale), V(k.offset))));
+  });
+}
+
+template <bool kRectify, class T>
+inline void gradient_sums_of(const T* dy, const T* x, const Runs& runs, const Factors<T>& k, double* sum_g,
+                             double* sum_g_x) {
+  sum_pairs<T>(runs, sum_g, sum_g_x, [=]<class V>(Index i, V& a, V& b) {
+    const V d = load(x + i, V()) - V(k.center);
+    const V g = pull_back<kRectify, V>(load(dy + i, V()), d, V(k.scale), V(k.offset));
+    a += g;
+    b = multiply_add(g, d, b);
+  });
+}
+
+template <bool kRectify, class T>
+inline void gradient_run(const T* dy, const T* x, T* dx, Index length, const Factors<T>& k) {
+  for_each<T>(length, [=]<class V>(Index i, V) {
+    const V d = load(x + i, V()) - V(k.center);
+    const V g = pull_back<kRectify, V>(load(dy + i, V()), d, V(k.scale), V(k.offset));
+    write(dx + i, multiply_add(g, V(k.scale), multiply_add(d, V(k.slope), V(k.intercept))));
+  });
+}
+
+}  // namespace
+}  // namespace strata::kernels
