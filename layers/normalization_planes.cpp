@@ -58,7 +58,7 @@ class Work {
     parallel_ranges(problem_.sets.count, at_once_, [&](Index first, Index end) { body(first, end - first); });
   }
 
-  kernels::Planes<T> planes(Index first, Index count, bool rectify) const {
+  kernels::PlaneSets<T> planes(Index first, Index count, bool rectify) const {
     const Index channels = problem_.sets.channels;
     return {problem_.x + first * length_,
             count,

@@ -9,7 +9,7 @@ namespace strata::kernels {
 /// Sets that follow each other in memory. Set s has the gamma and the beta of channel (first_channel + s) %
 /// channels; without them, gamma = 1 and beta = 0.
 template <class T>
-struct Planes {
+struct PlaneSets {
   const T* x;
   Index count;
   Index length;  ///< of a set
@@ -25,9 +25,9 @@ struct Planes {
 template <class T>
 struct PlaneNormalization {
   /// Sets mean and variance of each set, and y.
-  void (*forward)(const Planes<T>& planes, T* y, double* mean, double* variance);
+  void (*forward)(const PlaneSets<T>& planes, T* y, double* mean, double* variance);
   /// Sets dx, and of each set sum g and sum g xhat, with the statistics that forward found.
-  void (*backward)(const Planes<T>& planes, const T* dy, T* dx, const double* mean, const double* variance,
+  void (*backward)(const PlaneSets<T>& planes, const T* dy, T* dx, const double* mean, const double* variance,
                    double* sum_g, double* sum_g_xhat);
 };
 

@@ -29,7 +29,7 @@ Sums sums_of(Index length, const Add& add) {
 /// What normalizing a set takes, from its mean and variance.
 template <class T>
 struct Plane {
-  Plane(const Planes<T>& planes, Index channel, double mean, double variance)
+  Plane(const PlaneSets<T>& planes, Index channel, double mean, double variance)
       : inv_std(1 / std::sqrt(variance + planes.eps)),
         gamma(planes.gamma ? static_cast<double>(planes.gamma[channel]) : 1) {
     const double scale = inv_std * gamma, beta = planes.beta ? static_cast<double>(planes.beta[channel]) : 0;
@@ -57,7 +57,7 @@ struct Plane {
 
 /// body(set, channel) for all sets.
 template <class T, class Body>
-void for_each_plane(const Planes<T>& planes, const Body& body) {
+void for_each_plane(const PlaneSets<T>& planes, const Body& body) {
   Index channel = planes.first_channel;
   for (Index s = 0; s < planes.count; ++s) {
     body(s, channel);
@@ -77,7 +77,7 @@ T pilot_mean(const T* x, Index length) {
 }
 
 template <class T>
-void forward(const Planes<T>& planes, T* y, double* mean, double* variance) {
+void forward(const PlaneSets<T>& planes, T* y, double* mean, double* variance) {
   const Index length = planes.length;
   const double share = 1 / static_cast<double>(length);
   const auto prepare = [&](Index s, Index channel) {
@@ -100,7 +100,7 @@ void forward(const Planes<T>& planes, T* y, double* mean, double* variance) {
 }
 
 template <class T>
-void backward(const Planes<T>& planes, const T* dy, T* dx, const double* mean, const double* variance,
+void backward(const PlaneSets<T>& planes, const T* dy, T* dx, const double* mean, const double* variance,
               double* sum_g, double* sum_g_xhat) {
   const Index length = planes.length;
   with_activation(planes.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
