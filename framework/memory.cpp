@@ -46,8 +46,8 @@ const void* this_thread() {
   return &mark;
 }
 
-// Of the blocks freed last, one that the calling thread has freed, if there is any: the others are in the
-// cache of another core, from where each line costs more than from memory. There is at least one block.
+// Of the blocks freed last, one that the calling thread has freed, if there is any: the lines of the others
+// would have to come from another core's cache. There is at least one block.
 void* take_block(std::vector<FreeBlock>& blocks) {
   constexpr std::ptrdiff_t kLookedAt = 16;
   const auto end = blocks.rbegin() + std::min(kLookedAt, std::ssize(blocks));

@@ -32,9 +32,9 @@ void pause() {
 #endif
 }
 
-// How a thread waits for another. Of 100 loops of training and of inference, 99 follow the one before within
-// 50 microseconds, and all but one in 10,000 within 100: a longer wait would gain nothing, and keep a
-// processor from others. From 20 on, it lets them have it in between, if they are more than there are
+// How a thread waits for another. Of the loops of training and inference, 98 in 100 follow the one before
+// within 50 microseconds, and all but 3 in 1,000 within 100: a longer wait would gain next to nothing, and
+// keep a processor from others. From 20 on, it lets them have it in between, if they are more than there are
 // processors.
 class Patience {
  public:
