@@ -320,7 +320,7 @@ std::vector<Tensor<T>> Graph<T>::run_backward(std::vector<Tensor<T>> dy, bool pa
   std::vector<std::vector<Shared<T>>> gradients(nodes_.size());
   const auto total = [&](std::size_t i) {
     std::vector<Shared<T>> parts = std::move(gradients[i]);
-    return parts.size() == 1 ? std::move(parts[0]) : sum(std::move(parts[0]), std::move(parts[1]));
+    return parts.size() == 1 ? std::move(parts[0]) : added(std::move(parts[0]), std::move(parts[1]));
   };
   const auto give = [&](std::size_t i, Shared<T> gradient) {
     if (gradients[i].size() == 2) gradients[i].assign(1, total(i));

@@ -43,7 +43,7 @@ void add_to(Tensor<T>& a, const Tensor<T>& b) {
 }
 
 template <class T>
-Shared<T> sum(Shared<T> a, Shared<T> b) {
+Shared<T> added(Shared<T> a, Shared<T> b) {
   const T *of_a = a->data(), *of_b = b->data();
   Tensor<T> y = memory_of(a, b);
   const auto& kernel = kernels::table<kernels::Elementwise<T>>();
@@ -57,7 +57,7 @@ template class Join<float>;
 template class Join<double>;
 template void add_to(Tensor<float>&, const Tensor<float>&);
 template void add_to(Tensor<double>&, const Tensor<double>&);
-template Shared<float> sum(Shared<float>, Shared<float>);
-template Shared<double> sum(Shared<double>, Shared<double>);
+template Shared<float> added(Shared<float>, Shared<float>);
+template Shared<double> added(Shared<double>, Shared<double>);
 
 }  // namespace strata

@@ -72,9 +72,10 @@ class Join {
 /// a += b, for tensors of one shape.
 template <class T>
 void add_to(Tensor<T>& a, const Tensor<T>& b);
-/// a + b, in the memory of one of them unless others hold both.
+/// a + b, in the memory of one of them unless others hold both. (Not `sum`: xtensor calls its own without
+/// naming its namespace, and would find ours.)
 template <class T>
-Shared<T> sum(Shared<T> a, Shared<T> b);
+Shared<T> added(Shared<T> a, Shared<T> b);
 
 extern template class Join<float>;
 

@@ -33,7 +33,7 @@ Index plane_size(const Shape& x) {
 template <class T>
 std::array<Shared<T>, 2> in_two(std::vector<Shared<T>> terms) {
   Shared<T> first = std::move(terms.front());
-  for (std::size_t i = 1; i + 1 < terms.size(); ++i) first = sum(std::move(first), std::move(terms[i]));
+  for (std::size_t i = 1; i + 1 < terms.size(); ++i) first = added(std::move(first), std::move(terms[i]));
   return {std::move(first), std::move(terms.back())};
 }
 
@@ -103,7 +103,7 @@ template <class T>
 std::vector<Shared<T>> AddTraining<T>::backward(std::vector<Shared<T>> dy) {
   Shared<T> shared;
   if (!relu_) {
-    shared = dy.size() == 1 ? std::move(dy[0]) : sum(std::move(dy[0]), std::move(dy[1]));
+    shared = dy.size() == 1 ? std::move(dy[0]) : added(std::move(dy[0]), std::move(dy[1]));
   } else if (dy.size() == 1) {
     shared = relu_->do_backward(std::move(dy[0]).take());
   } else {
@@ -133,7 +133,7 @@ Tensor<T> AddInference<T>::infer(std::vector<Shared<T>> x) const {
     return relu_ ? relu_->do_infer(std::move(y)) : y;
   }
   auto [a, b] = in_two(std::move(x));
-  if (!relu_) return sum(std::move(a), std::move(b)).take();
+  if (!relu_) return added(std::move(a), std::move(b)).take();
   const T *of_a = a->data(), *of_b = b->data();
   Tensor<T> y = memory_of(a, b);
   const auto& kernel = kernels::table<kernels::Rectifier<T>>();
