@@ -27,7 +27,7 @@ TEST(Shared, FindsMemoryForAResult) {
       const Shared<double> of_a = first_is_held ? a : Shared<double>(),
                            of_b = second_is_held ? b : Shared<double>();
       const double *at_a = a->data(), *at_b = b->data();
-      const Shared<double> y = sum(std::move(a), std::move(b));
+      const Shared<double> y = added(std::move(a), std::move(b));
       EXPECT_EQ(*y, (Tensor<double>{11, 22}));
       EXPECT_EQ(y->data() == at_a, !first_is_held);
       EXPECT_EQ(y->data() == at_b, first_is_held && !second_is_held);
@@ -39,7 +39,7 @@ TEST(Shared, FindsMemoryForAResult) {
       }
     }
   Shared<double> a = Tensor<double>{1, 2}, same = a;
-  EXPECT_EQ(*sum(std::move(a), std::move(same)), (Tensor<double>{2, 4}));
+  EXPECT_EQ(*added(std::move(a), std::move(same)), (Tensor<double>{2, 4}));
 }
 
 }  // namespace
