@@ -49,7 +49,7 @@ struct Winograd {
   const TileTransforms& of_tiles(Index height, Index width) const { return tiles[height - 2][width - 2]; }
   /// Whether a tile needs this row (or column) of frequencies, given its height (width).
   bool uses(Index frequency, Index size) const {
-    if (size == 3) return frequency != 0;
+    if (size == 3) return frequency != kernel + 2;
     return size == 4 || frequency <= kernel - 1 || frequency == kernel + 2;
   }
 

@@ -84,9 +84,9 @@ template <int terms, std::size_t count>
 }
 
 /// The one-dimensional transforms of a tile of `size` outputs: 4, or 3 or 2 at the edge of an image, which
-/// make do with as many points less: 3 without 0, 2 without the last pair. P, by which the input transform is
-/// made, then lacks these points' factors. The filters' are divided by P' of all points all the same, so that
-/// all sizes share them: the input transform makes up for that.
+/// make do with as many points less: 3 without infinity, 2 without the last pair. P, by which the input
+/// transform is made, then lacks that pair's factor. The filters' are divided by P' of all points all the
+/// same, so that all sizes share them: the input transform makes up for that.
 template <int kernel, int size>
 struct Transforms {
   static constexpr ToomCook<kernel> k{};
@@ -95,58 +95,51 @@ struct Transforms {
   static constexpr int kWindow = size + kernel - 1;
 
   static constexpr bool uses(int frequency) {
-    if (size == 3) return frequency != 0;
+    if (size == 3) return frequency != kLast;
     return size == 4 || frequency <= 2 * kPairs || frequency == kLast;
   }
 
   // B^T
   [[gnu::always_inline]] static void input(const Vector (&d)[kWindow], Vector (&v)[kFrequencies]) {
-    constexpr int first = size == 3 ? 0 : 1;  // P has the factor x
-    if constexpr (size == 4) v[0] = monic<kPairs>(k.all, d);
-    if constexpr (size == 2) v[0] = Vector(k.last) * monic<kPairs>(k.pairs[kPairs].others, d);
+    if constexpr (size == 2)
+      v[0] = Vector(k.last) * monic<kPairs>(k.pairs[kPairs].others, d);
+    else
+      v[0] = monic<kPairs>(k.all, d);
 #pragma GCC unroll 8
     for (int i = 0; i < kPairs; ++i) {
       const auto& pair = k.pairs[i];
       const auto& others = size == 2 ? pair.others_but_last : pair.others;
-      Vector even = monic<kPairs - 1>(others, d + first + 1), odd = monic<kPairs - 1>(others, d + first);
+      Vector even = monic<kPairs - 1>(others, d + 2), odd = monic<kPairs - 1>(others, d + 1);
       if constexpr (size == 2) {
         even = Vector(pair.last) * even;
         odd = Vector(pair.last) * odd;
       }
       const Vector p(pair.powers[1]);
-      if constexpr (size == 3) {
-        const Vector from_odd = Vector(pair.powers[2]) * odd;
-        v[1 + 2 * i] = xsimd::fma(p, even, from_odd);
-        v[2 + 2 * i] = xsimd::fnma(p, even, from_odd);
-      } else {
-        v[1 + 2 * i] = xsimd::fma(p, odd, even);
-        v[2 + 2 * i] = xsimd::fnma(p, odd, even);
-      }
+      v[1 + 2 * i] = xsimd::fma(p, odd, even);
+      v[2 + 2 * i] = xsimd::fnma(p, odd, even);
     }
-    if constexpr (size == 2)
-      v[kLast] = monic<kPairs>(k.pairs[kPairs].others, d + first);
-    else
-      v[kLast] = monic<kPairs>(k.all, d + first);
+    if constexpr (size == 2) v[kLast] = monic<kPairs>(k.pairs[kPairs].others, d + 1);
+    if constexpr (size == 4) v[kLast] = monic<kPairs>(k.all, d + 1);
   }
 
   // A^T
   [[gnu::always_inline]] static void output(const Vector (&m)[kFrequencies], Vector (&y)[size]) {
+    y[0] = m[0];
 #pragma GCC unroll 8
     for (int i = 0; i < kPairs; ++i) {
       const Vector sum[2] = {m[1 + 2 * i] + m[2 + 2 * i], m[1 + 2 * i] - m[2 + 2 * i]};
       const auto& power = k.pairs[i].powers;
-      y[0] = i == 0 ? sum[0] : y[0] + sum[0];
+      y[0] += sum[0];
 #pragma GCC unroll 8
       for (int t = 1; t < size; ++t)
         y[t] = i == 0 ? Vector(power[t]) * sum[t % 2] : xsimd::fma(Vector(power[t]), sum[t % 2], y[t]);
     }
-    if constexpr (size != 3) y[0] += m[0];
-    y[size - 1] += m[kLast];
+    if constexpr (size != 3) y[size - 1] += m[kLast];
   }
 
   // A
   [[gnu::always_inline]] static void gradient(const Vector (&y)[size], Vector (&w)[kFrequencies]) {
-    if constexpr (size != 3) w[0] = y[0];
+    w[0] = y[0];
 #pragma GCC unroll 8
     for (int i = 0; i < kPairs; ++i) {
       const auto& power = k.pairs[i].powers;
@@ -156,7 +149,7 @@ struct Transforms {
       w[1 + 2 * i] = even + odd;
       w[2 + 2 * i] = even - odd;
     }
-    w[kLast] = y[size - 1];
+    if constexpr (size != 3) w[kLast] = y[size - 1];
   }
 };
 
