@@ -16,8 +16,8 @@ class ImageSource {
   using Make = std::function<void(Index first, Index count, T* room)>;
 
   ImageSource(const T* tensor) : tensor_(tensor) {}
-  /// `memory`, if given, is where all images may be kept once they are made; to make one may write over what
-  /// others are made from only there.
+  /// `memory`, if given, is where images may be kept for a second reader, each in its place. What an image is
+  /// made from may lie there too: it is made once then.
   ImageSource(Make make, T* memory = nullptr) : make_(std::move(make)), memory_(memory) {}
 
   bool needs_room() const { return !tensor_ && !kept_; }
@@ -29,7 +29,7 @@ class ImageSource {
     return room;
   }
 
-  /// The same images for the first of two readers, and for the second, which need not make them again.
+  /// For the first of two readers, which keeps what it makes, and for the second.
   ImageSource kept() const {
     ImageSource source = *this;
     source.kept_ = memory_ != nullptr;
