@@ -61,4 +61,30 @@ void expect_same_inference(const Sequential<T>& net, const Tensor<T>& x, double 
   EXPECT_LT(max_error(net.infer(x), widen(expected), 1), tolerance);
 }
 
+/// The least distance of a ReLU's inputs from its kink, within rounding of which an input may go either way;
+/// but for zeros, which are results of another ReLU.
+template <class T>
+double distance_from_kinks(Sequential<T> net, Tensor<T> x) {
+  double least = INFINITY;
+  set_fusion(false);
+  for (const auto& child : net.children()) {
+    if (child.layer->type() == "ReLU")
+      for (const T value : x)
+        if (value != T{0}) least = std::min(least, std::abs(static_cast<double>(value)));
+    x = child.layer->forward(std::move(x));
+  }
+  return least;
+}
+
+/// Random values for a network whose children are its layers.
+template <class T>
+Tensor<T> away_from_kinks(const Sequential<T>& net, const Shape& shape, Random& random) {
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    auto x = random.normal<T>(shape);
+    if (distance_from_kinks(net, x) > 1e-6) return x;
+  }
+  ADD_FAILURE() << "every input comes too near to a kink";
+  return random.normal<T>(shape);
+}
+
 }  // namespace strata::testing

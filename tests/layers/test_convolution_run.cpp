@@ -6,6 +6,7 @@
 namespace strata {
 namespace {
 
+using testing::away_from_kinks;
 using testing::expect_same_gradients;
 using testing::expect_same_step;
 using testing::for_each_instruction_set;
@@ -56,29 +57,6 @@ struct RandomRun {
     return out;
   }
 };
-
-/// The least distance of a ReLU's inputs from its kink: within rounding, an input may go either way.
-template <class T>
-double distance_from_kinks(Sequential<T> net, Tensor<T> x) {
-  double least = INFINITY;
-  set_fusion(false);
-  for (const auto& child : net.children()) {
-    if (child.layer->type() == "ReLU")
-      for (const T value : x) least = std::min(least, std::abs(static_cast<double>(value)));
-    x = child.layer->forward(std::move(x));
-  }
-  return least;
-}
-
-template <class T>
-Tensor<T> away_from_kinks(const Sequential<T>& net, const Shape& shape, Random& random) {
-  for (int attempt = 0; attempt < 50; ++attempt) {
-    auto x = random.normal<T>(shape, 0.5);
-    if (distance_from_kinks(net, x) > 1e-6) return x;
-  }
-  ADD_FAILURE() << "every input comes too near to a kink";
-  return random.normal<T>(shape);
-}
 
 template <class T>
 void check_random_runs(std::uint64_t runs, double tolerance) {
