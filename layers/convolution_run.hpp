@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "strata/layers/conv_2d.hpp"
-#include "strata/layers/kernels/image_stream.hpp"
+#include "strata/layers/image_norm.hpp"
+#include "strata/layers/kernels/convolution.hpp"
 #include "strata/layers/norm_fusion.hpp"
-#include "strata/layers/normalization_images.hpp"
 #include "strata/layers/spatial_batch_norm.hpp"
 
 namespace strata {
@@ -19,7 +19,10 @@ namespace strata {
 /// statistics are taken of what a convolution has just computed, y = max(norm(z), 0) is computed as the next
 /// convolution reads it and is not kept, and backward likewise for the sums that the norm needs and for dz.
 /// Of each unit only z and, behind a pooling, the pooled y stay in memory. Convolutions that do not take
-/// single images (convolution_streams) run as they would alone.
+/// single images (ImageAbilities) run as they would alone.
+///
+/// Where a convolution and what reads its result can both take it so, the result is of pixels (ImageLayout),
+/// which is how convolutions compute it. The tensor's shape is (N, C, H, W) in either case.
 template <class T>
 class ConvolutionRun final : public TrainingFusion<T> {
  public:
@@ -34,8 +37,6 @@ class ConvolutionRun final : public TrainingFusion<T> {
   void backward_parameters(Shared<T> dy) override { pull_back(std::move(dy), /*wants_dx=*/false); }
 
  private:
-  using Norm = normalization::ByImages<T>;
-
   struct Unit {
     Conv2D<T>* convolution;
     NormalizationLayer<T>* norm;
@@ -43,37 +44,36 @@ class ConvolutionRun final : public TrainingFusion<T> {
     MaxPool2D<T>* pool;
 
     Index size() const { return 1 + (norm != nullptr) + rectify + (pool != nullptr); }
-    /// From z to y and from dy to dz, for all images together.
+    /// From z to y and from dy to dz, for all images together, all of planes.
     NormFusion<T> behind() const { return {*norm, rectify, pool}; }
-    /// The norm for its z, by the statistics that it has.
-    std::unique_ptr<Norm> by_images() const;
-    /// Some images of dy into the norm's sums, or into dz, which may be z.
-    void take_gradient(Norm& norm, const Tensor<T>& dy, Index first, Index count) const;
-    void gradient(const Norm& norm, const Tensor<T>& dy, Index first, Index count, T* dz) const;
-    /// dz of all images, in the memory of z.
-    Tensor<T> all_gradients(const Norm& norm, const Tensor<T>& dy) const;
-
-   private:
-    /// body(these images of dy, taken back through the pooling).
-    template <class Body>
-    void with_dy(const Tensor<T>& dy, Index first, Index count, const Body& body) const;
+    kernels::ImageLayout layout_of_z() const { return norm ? norm->x_layout_ : kernels::ImageLayout::planes; }
   };
 
   explicit ConvolutionRun(std::vector<Unit> units) : units_(std::move(units)) {}
 
-  /// Whether the convolution of unit k takes an input of this shape image by image.
-  bool streams(std::size_t k, const Shape& x) const;
-  /// y of unit k.
-  kernels::ImageSource<T> normalized(std::size_t k, const Norm& norm) const;
-  /// z; from the norm before, if there is one, which takes a convolution that streams.
-  Tensor<T> convolve(std::size_t k, const Shape& in, const Norm* before);
-  void stream_into(Tensor<T>& z, std::size_t k, const Shape& in, const Norm* before,
-                   const kernels::ImageSink& done);
+  /// What the convolution of unit k is able to do with an input of this shape.
+  kernels::ImageAbilities abilities(std::size_t k, const Shape& x) const;
+  bool streams(std::size_t k, const Shape& x) const { return abilities(k, x).streams; }
+  /// Settles the layouts of unit k's z and y, given its x.
+  void choose_layouts(std::size_t k, const Shape& x);
+  /// That is, of y of the unit before, and planes at either end of the run.
+  kernels::ImageLayout layout_of_x(std::size_t k) const {
+    return k == 0 || k == units_.size() ? kernels::ImageLayout::planes : units_[k].convolution->x_layout_;
+  }
+  /// Of unit k, for its z.
+  std::unique_ptr<ImageNorm<T>> image_norm(std::size_t k) const;
+  /// x of unit k: a tensor, or if there is none what the norm before makes of its z.
+  kernels::ImageSource<T> source_of_x(std::size_t k, const Tensor<T>* x, const ImageNorm<T>* before) const;
+  /// z, from the x that the layer has or that the norm before makes; `statistics`, if given, takes it in.
+  Tensor<T> convolve(std::size_t k, const Shape& in, const ImageNorm<T>* before,
+                     normalization::ByImages<T>* statistics = nullptr) const;
   /// z, which the norm keeps with its statistics.
-  void convolve_and_normalize(std::size_t k, const Shape& in, const Norm* before);
+  void convolve_and_normalize(std::size_t k, const Shape& in, const ImageNorm<T>* before);
   Tensor<T> pull_back(Shared<T> dy, bool wants_dx);
-  Tensor<T> pull_back_streaming(std::size_t k, const Shape& in, const Tensor<T>& dy, const Norm* norm,
-                                Norm* before, bool wants_dx);
+  /// dx, if it is wanted, whose sums go to the norm before, if there is one. With a norm, which has all sums,
+  /// dz is made as it is read where the convolution streams, and takes z's memory.
+  Tensor<T> pull_back_unit(std::size_t k, const Shape& in, Shared<T> dy, const ImageNorm<T>* norm,
+                           ImageNorm<T>* before, bool wants_dx);
 
   std::vector<Unit> units_;
 };

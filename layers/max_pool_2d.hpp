@@ -35,6 +35,8 @@ class MaxPool2D final : public Layer<T> {
   template <class>
   friend class NormFusion;
   template <class>
+  friend class ImageNorm;
+  template <class>
   friend class ConvolutionRun;
 
   Pooling pooling_;

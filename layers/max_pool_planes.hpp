@@ -21,6 +21,9 @@ class MaxPoolPlanes {
   /// From planes [first, first + count) of x to the same planes of y, given where each of the two starts.
   void forward(Index first, Index count, const T* x_planes, T* y_planes);
   void backward(Index first, Index count, const T* dy_planes, T* dx_planes) const;
+  /// The same of images of pixels (kernels::ImageLayout).
+  void forward_pixels(Index first, Index count, const T* x_images, T* y_images);
+  void backward_pixels(Index first, Index count, const T* dy_images, T* dx_images) const;
   /// Gives the memory back.
   void end();
 
@@ -29,6 +32,7 @@ class MaxPoolPlanes {
 
  private:
   Pooling pooling_;
+  Index channels_ = 0;
   kernels::PoolGeometry geometry_{};
   // The place of each maximum in its window; one byte unless the window has more than 256 places.
   std::variant<Tensor<std::uint8_t>, Tensor<std::uint32_t>> positions_;

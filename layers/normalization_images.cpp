@@ -1,7 +1,5 @@
 #include "strata/layers/normalization_images.hpp"
 
-#include <algorithm>
-
 namespace strata::normalization {
 namespace {
 
@@ -14,10 +12,12 @@ Index length_of(const Shape& x) {
 }  // namespace
 
 template <class T>
-ByImages<T>::ByImages(const Shape& x, Affine<T> affine, double eps, bool rectify)
+ByImages<T>::ByImages(const Shape& x, kernels::ImageLayout layout, Affine<T> affine, double eps, bool rectify)
     : images_(static_cast<Index>(x[0])),
       channels_(static_cast<Index>(x[1])),
+      columns_(static_cast<Index>(x[3])),
       length_(length_of(x)),
+      layout_(layout),
       affine_(affine),
       eps_(eps),
       rectify_(rectify),
@@ -38,7 +38,11 @@ void ByImages<T>::take(const T* x, Index first, Index count) {
   counts_[static_cast<std::size_t>(first)] = count;
   const Index entry = first * channels_;
   T* shift = shifts_.data() + entry;
-  kernel_.pilot(x, block(1), std::min(length_, kPilot), shift);
+  const Index pilot = std::min(length_, kPilot);
+  if (as_pixels())
+    kernel_.pilot(x, {pilot, channels_, 1}, 1, shift);
+  else
+    kernel_.pilot(x, block(1), pilot, shift);
   kernel_.sums(x, block(count), shift, first_ + entry, second_ + entry);
 }
 
@@ -86,6 +90,22 @@ void ByImages<T>::normalize(const T* x, Index count, T* y) const {
 }
 
 template <class T>
+template <class Body>
+void ByImages<T>::for_parts(Index row_stride, const Body& body) const {
+  const Index row = columns_ * channels_;
+  if (!as_pixels() || row_stride == row) return body(block(1), 0, 0);
+  for (Index r = 0; r < length_ / columns_; ++r)
+    body(kernels::PlaneBlock{columns_, channels_, 1}, r * row, r * row_stride);
+}
+
+template <class T>
+void ByImages<T>::normalize_image(const T* x, T* y, Index row_stride) const {
+  for_parts(row_stride, [&](const kernels::PlaneBlock& part, Index from, Index to) {
+    kernel_.normalize(x + from, y + to, part, coefficients());
+  });
+}
+
+template <class T>
 void ByImages<T>::take_gradient(const T* dy, const T* x, Index first, Index count) {
   counts_[static_cast<std::size_t>(first)] = count;
   const Index entry = first * channels_;
@@ -119,6 +139,13 @@ void ByImages<T>::finish(bool frozen, T* dgamma, T* dbeta) {
 template <class T>
 void ByImages<T>::gradient(const T* dy, const T* x, Index count, T* dx) const {
   kernel_.gradient(dy, x, dx, block(count), coefficients());
+}
+
+template <class T>
+void ByImages<T>::gradient_image(const T* dy, const T* x, T* dx, Index row_stride) const {
+  for_parts(row_stride, [&](const kernels::PlaneBlock& part, Index from, Index to) {
+    kernel_.gradient(dy + from, x + from, dx + to, part, coefficients());
+  });
 }
 
 template class ByImages<float>;

@@ -1,7 +1,11 @@
 // Batch normalization image by image, for whoever has an image in the cache.
 #pragma once
 
+#include <algorithm>
+
 #include "strata/framework/instruction_set.hpp"
+#include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/image_stream.hpp"
 #include "strata/layers/kernels/normalization.hpp"
 #include "strata/layers/kernels/normalization_terms.hpp"
 #include "strata/layers/kernels/scratch.hpp"
@@ -11,11 +15,11 @@ namespace strata::normalization {
 
 /// What forward and backward (normalization.hpp) do for sets per channel, in steps that take some images of x
 /// (N, C, H, W) at a time, in any order and from several threads at once; with max(y, 0) for y if `rectify`.
-/// Pointers are to the first of these images.
+/// Pointers are to the first of these images, all of one layout.
 template <class T>
 class ByImages {
  public:
-  ByImages(const Shape& x, Affine<T> affine, double eps, bool rectify);
+  ByImages(const Shape& x, kernels::ImageLayout layout, Affine<T> affine, double eps, bool rectify);
 
   /// Takes in images of x. Each image comes once.
   void take(const T* x, Index first, Index count);
@@ -25,6 +29,8 @@ class ByImages {
   /// The statistics that normalize. Forgets what was taken in.
   void use(const Statistics& statistics);
   void normalize(const T* x, Index count, T* y) const;
+  /// Of one image, whose rows in y lie `row_stride` apart if it is of pixels.
+  void normalize_image(const T* x, T* y, Index row_stride) const;
 
   /// Takes in images of dy and x. Each image comes once.
   void take_gradient(const T* dy, const T* x, Index first, Index count);
@@ -32,12 +38,28 @@ class ByImages {
   void finish(bool frozen, T* dgamma, T* dbeta);
   /// dx may be dy.
   void gradient(const T* dy, const T* x, Index count, T* dx) const;
+  /// Of one image, like normalize_image.
+  void gradient_image(const T* dy, const T* x, T* dx, Index row_stride) const;
 
-  Index images() const { return images_; }
   Index image_size() const { return channels_ * length_; }
+  /// body(first, count) for all images, some at a time.
+  template <class Body>
+  void for_each(const Body& body) const {
+    constexpr Index kElements = Index{1} << 15;  // worth a thread
+    parallel_ranges(images_, std::max<Index>(1, kElements / image_size()),
+                    [&](Index begin, Index end) { body(begin, end - begin); });
+  }
 
  private:
-  kernels::PlaneBlock block(Index count) const { return {count, channels_, length_}; }
+  /// body(block, offset in an image, offset in what is written) for the parts of an image that go to one
+  /// place each.
+  template <class Body>
+  void for_parts(Index row_stride, const Body& body) const;
+  bool as_pixels() const { return layout_ == kernels::ImageLayout::pixels; }
+  kernels::PlaneBlock block(Index count) const {
+    return as_pixels() ? kernels::PlaneBlock{count * length_, channels_, 1}
+                       : kernels::PlaneBlock{count, channels_, length_};
+  }
   kernels::Coefficients<T> coefficients() const {
     return {center_, scale_, offset_, slope_, intercept_, rectify_};
   }
@@ -46,7 +68,9 @@ class ByImages {
 
   Index images_;
   Index channels_;
+  Index columns_;
   Index length_;
+  kernels::ImageLayout layout_;
   Affine<T> affine_;
   double eps_;
   bool rectify_;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "strata/framework/layer.hpp"
+#include "strata/layers/kernels/image_stream.hpp"
 #include "strata/layers/normalization.hpp"
 #include "strata/layers/running_statistics.hpp"
 
@@ -76,6 +77,8 @@ class NormalizationLayer : public Layer<T> {
   template <class>
   friend class NormInference;
   template <class>
+  friend class ImageNorm;
+  template <class>
   friend class ConvolutionRun;
   template <class>
   friend class AddTraining;
@@ -99,6 +102,7 @@ class NormalizationLayer : public Layer<T> {
 
   // For backward.
   Tensor<T> x_;
+  kernels::ImageLayout x_layout_ = kernels::ImageLayout::planes;  // set and read by ConvolutionRun
   normalization::Statistics statistics_;
   bool frozen_ = false;
 };

@@ -43,6 +43,18 @@ ConvolutionAlgorithm choose(const ConvolutionShape& shape) {
   return use_grouped<T>(shape) ? ConvolutionAlgorithm::grouped : ConvolutionAlgorithm::gemm;
 }
 
+// dy, or y, of pixels as planes.
+Tensor<float> planes_of(const ConvolutionShape& s, const float* pixels) {
+  const Planes<const float> from{pixels, s.out_channels, s.out};
+  auto result = empty<float>({static_cast<std::size_t>(s.batch * s.out_channels * s.out_size())});
+  const Planes<float> to{result.data(), s.out_channels, s.out};
+  parallel_for(s.batch, [&](Index n) {
+    table<PixelLayout>().from_pixels(from.pixels(n, 0), nullptr, /*rectify=*/false, to.at(n, 0), to.plane(),
+                                     to.channels, to.size.h, to.size.w);
+  });
+  return result;
+}
+
 template <class T>
 void rectify(T* y, Index count) {
   const auto& kernel = table<Rectifier<T>>();
@@ -136,28 +148,45 @@ void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, c
 }
 
 template <class T>
-bool convolution_streams(const ConvolutionShape& shape) {
-  return use_winograd<T>(shape) && winograd_streams(shape);
+ImageAbilities image_abilities(const ConvolutionShape& s) {
+  const auto fill_vectors = [](Index channels) { return channels % kPixelChannels == 0; };
+  const ConvolutionAlgorithm algorithm = choose<T>(s);
+  if (algorithm == ConvolutionAlgorithm::winograd && winograd_streams(s))
+    return {true, fill_vectors(s.in_channels), fill_vectors(s.out_channels)};
+  if (algorithm == ConvolutionAlgorithm::direct && s.groups == 1 && !pointwise_applies_backward_weights(s))
+    return {.y_as_pixels = fill_vectors(s.out_channels)};
+  return {};
 }
 
 template <class T>
-void stream_convolve([[maybe_unused]] const ConvolutionShape& shape, [[maybe_unused]] const ImageSource<T>& x,
-                     [[maybe_unused]] const T* weight, [[maybe_unused]] const T* bias, [[maybe_unused]] T* y,
-                     [[maybe_unused]] const ImageSink& done) {
-  if constexpr (std::is_same_v<T, float>)
-    winograd_convolve(shape, x, winograd_filters(shape, weight).data(), bias, y, done);
-}
-
-template <class T>
-void stream_convolve_backward([[maybe_unused]] const ConvolutionShape& shape,
-                              [[maybe_unused]] const ImageSource<T>& x,
-                              [[maybe_unused]] const ImageSource<T>& dy, [[maybe_unused]] const T* weight,
-                              [[maybe_unused]] T* dweight, [[maybe_unused]] T* dx,
-                              [[maybe_unused]] const ImageSink& done) {
+void convolve_images(const ConvolutionShape& s, const ImageSource<T>& x, const T* weight, const T* bias,
+                     const ImageSink<T>& y) {
   if constexpr (std::is_same_v<T, float>) {
-    if (dx) return winograd_convolve_backward(shape, x, dy, weight, dweight, dx, done);
-    winograd_convolve_backward_weights(shape, x, dy, dweight);
+    if (use_winograd<T>(s)) return winograd_convolve(s, x, winograd_filters(s, weight).data(), bias, y);
+    if (y.layout == ImageLayout::pixels)
+      return direct_convolve(s, x.tensor(), direct_filters(s, weight).data(), bias, y);
   }
+  convolve(s, x.tensor(), weight, bias, y.tensor);
+}
+
+template <class T>
+void convolve_images_backward(const ConvolutionShape& s, const ImageSource<T>& x, const ImageSource<T>& dy,
+                              const T* weight, T* dweight, const ImageSink<T>& dx) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (use_winograd<T>(s))
+      return dx.tensor ? winograd_convolve_backward(s, x, dy, weight, dweight, dx)
+                       : winograd_convolve_backward_weights(s, x, dy, dweight);
+    if (dy.layout() == ImageLayout::pixels) {
+      direct_convolve_backward_weights(s, x.tensor(), dy, dweight);
+      if (!dx.tensor) return;
+      if (direct_applies_backward_data(s))
+        return direct_convolve_backward_data(s, dy, weight, nullptr, dx.tensor);
+      const Tensor<float> planes = planes_of(s, dy.tensor());
+      return convolve_backward_data<T>(s, planes.data(), weight, nullptr, dx.tensor);
+    }
+  }
+  convolve_backward_weights(s, x.tensor(), dy.tensor(), dweight);
+  if (dx.tensor) convolve_backward_data<T>(s, dy.tensor(), weight, nullptr, dx.tensor);
 }
 
 // By the pass of normalization that takes sums, whose sums of squares are not wanted here.
@@ -182,19 +211,19 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
   }
 }
 
-#define STRATA_INSTANTIATE(T)                                                                              \
-  template std::string convolution_algorithm<T>(const ConvolutionShape&);                                  \
-  template class ConvolutionFilters<T>;                                                                    \
-  template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);                    \
-  template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);      \
-  template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);             \
-  template void convolve_backward<T>(const ConvolutionShape&, const T*, const T*, const T*, T*, T*);       \
-  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);                                     \
-  template bool convolution_streams<T>(const ConvolutionShape&);                                           \
-  template void stream_convolve<T>(const ConvolutionShape&, const ImageSource<T>&, const T*, const T*, T*, \
-                                   const ImageSink&);                                                      \
-  template void stream_convolve_backward<T>(const ConvolutionShape&, const ImageSource<T>&,                \
-                                            const ImageSource<T>&, const T*, T*, T*, const ImageSink&);
+#define STRATA_INSTANTIATE(T)                                                                          \
+  template std::string convolution_algorithm<T>(const ConvolutionShape&);                              \
+  template class ConvolutionFilters<T>;                                                                \
+  template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);                \
+  template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);  \
+  template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);         \
+  template void convolve_backward<T>(const ConvolutionShape&, const T*, const T*, const T*, T*, T*);   \
+  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);                                 \
+  template ImageAbilities image_abilities<T>(const ConvolutionShape&);                                 \
+  template void convolve_images<T>(const ConvolutionShape&, const ImageSource<T>&, const T*, const T*, \
+                                   const ImageSink<T>&);                                               \
+  template void convolve_images_backward<T>(const ConvolutionShape&, const ImageSource<T>&,            \
+                                            const ImageSource<T>&, const T*, T*, const ImageSink<T>&);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 

@@ -77,19 +77,22 @@ template <class T>
 void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, const T* weight, T* dweight,
                        T* dx);
 
-/// Whether the functions below may be given images that are made as they are needed.
+/// What the functions below take besides tensors of planes.
+struct ImageAbilities {
+  bool streams = false;      ///< images that are made as they are needed, and to be told when one is complete
+  bool x_as_pixels = false;  ///< of x and dx
+  bool y_as_pixels = false;  ///< of y and dy, without a bias
+};
 template <class T>
-bool convolution_streams(const ConvolutionShape& shape);
+ImageAbilities image_abilities(const ConvolutionShape& shape);
 
-/// As above, from images and with word of results as they are complete, for shapes that stream. dx may be
-/// null, and may be x if that is a tensor.
+/// As above. dx may be null, and may be x if that is a tensor of the same layout.
 template <class T>
-void stream_convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* weight, const T* bias,
-                     T* y, const ImageSink& done);
+void convolve_images(const ConvolutionShape& shape, const ImageSource<T>& x, const T* weight, const T* bias,
+                     const ImageSink<T>& y);
 template <class T>
-void stream_convolve_backward(const ConvolutionShape& shape, const ImageSource<T>& x,
-                              const ImageSource<T>& dy, const T* weight, T* dweight, T* dx,
-                              const ImageSink& done);
+void convolve_images_backward(const ConvolutionShape& shape, const ImageSource<T>& x,
+                              const ImageSource<T>& dy, const T* weight, T* dweight, const ImageSink<T>& dx);
 
 /// sums[c] = sum over n,i of dy[n,c,i] for dy (batch, channels, size).
 template <class T>

@@ -53,6 +53,7 @@ struct Correlation {
   Index groups;
   Planes<const float> x;
   Planes<float> y;
+  ImageLayout y_layout;
   Size2D kernel;
   Size2D stride;
   Size2D padding;
@@ -171,11 +172,13 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
     const RowBlock block = blocks[piece / s.groups];
     const Index group = piece % s.groups;
     PixelScratch input(s.input_rows(block.rows), s.input_columns(), s.in());
-    const PixelScratch output(block.rows, s.y.size.w, matrix.columns);
+    const bool in_place = s.y_layout == ImageLayout::pixels;
+    const PixelScratch output(in_place ? 0 : block.rows, s.y.size.w, matrix.columns);
     input.clear_beside(s.padding.w, s.x.size.w);
     const WindowTerms terms(input.view(), s.kernel, s.dilation);
     for (Index n = block.image; n < block.image + block.images; ++n) {
       s.load(layout, block, n, group, input.view());
+      const Pixels results = in_place ? s.y.pixels(n, block.first_row) : output.view();
       const auto taps_of = [&](Index row) { return s.taps_inside(block.first_row + row); };
       for_each_band(block.rows, taps_of, [&](Index first, Index rows, RowRange taps) {
         kernel.multiply({.rows = rows * s.y.size.w,
@@ -190,14 +193,15 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
                          .a_term = 1,
                          .b = filters + group * matrix.group_size(),
                          .b_row = matrix.columns,
-                         .c = output.at(first, 0).data,
-                         .c_line = output.view().row_stride,
+                         .c = results.at(first, 0).data,
+                         .c_line = results.row_stride,
                          .c_row = matrix.columns,
                          .accumulate = false});
       });
-      layout.from_pixels(output.view(), bias ? bias + group * s.out() : nullptr, rectify,
-                         s.y.at(n, block.first_row, group * s.out()), s.y.plane(), s.out(), block.rows,
-                         s.y.size.w);
+      if (!in_place)
+        layout.from_pixels(results, bias ? bias + group * s.out() : nullptr, rectify,
+                           s.y.at(n, block.first_row, group * s.out()), s.y.plane(), s.out(), block.rows,
+                           s.y.size.w);
     }
   });
 }
@@ -239,11 +243,12 @@ Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
 }
 
 void direct_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias,
-                     float* y) {
+                     const ImageSink<float>& y) {
   correlate({s.batch,
              s.groups,
              {x, s.in_channels, s.in},
-             {y, s.out_channels, s.out},
+             {y.tensor, s.out_channels, s.out},
+             y.layout,
              s.kernel,
              s.stride,
              s.padding,
@@ -271,8 +276,8 @@ Index step(const std::vector<AxisTap>& taps) {
 
 }  // namespace
 
-void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
-                                   const float* bias, float* dx) {
+void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<float>& dy,
+                                   const float* weight, const float* bias, float* dx) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const Index in = s.group_in_channels(), out = s.group_out_channels();
@@ -305,11 +310,12 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
   const Size2D first(s.padding.h / s.stride.h, s.padding.w / s.stride.w);
   const Size2D strides((s.padding.h + s.in.h - 1) / s.stride.h - first.h + 1,
                        (s.padding.w + s.in.w - 1) / s.stride.w - first.w + 1);
-  const Planes<const float> gradient{dy, s.out_channels, s.out};
+  const Planes<const float> gradient{dy.tensor(), s.out_channels, s.out};
   const Planes<float> result{dx, s.in_channels, s.in};
   const Index left = reached.w - first.w, width = std::max(strides.w + reached.w, left + s.out.w);
-  const Correlation as_one{s.batch,  s.groups, gradient,  {nullptr, s.groups * columns, strides},
-                           s.kernel, 1,        {0, left}, 1};
+  const Correlation as_one{
+      s.batch, s.groups,  gradient, {nullptr, s.groups * columns, strides}, ImageLayout::planes, s.kernel,
+      1,       {0, left}, 1};
   const RowBlocks blocks = as_one.blocks(s.stride.h * s.stride.w * columns);
 
   parallel_for(blocks.count() * s.groups, [&](Index piece) {
@@ -324,7 +330,11 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const float* dy, c
     const Index y_end = std::min(s.in.h, (first_u + block.rows) * s.stride.h - s.padding.h);
     const RowRange seen(top, block.rows + reached.h, s.out.h);
     for (Index n = block.image; n < block.image + block.images; ++n) {
-      if (seen.count() > 0)
+      if (seen.count() <= 0)
+        ;  // all of the block is of rows that no window sees
+      else if (dy.layout() == ImageLayout::pixels)
+        layout.copy(gradient.pixels(n, seen.begin), seen.count(), s.out.w, input.at(seen.begin - top, left));
+      else
         layout.to_pixels(gradient.at(n, seen.begin, group * out), gradient.plane(), out, seen.count(),
                          s.out.w, input.at(seen.begin - top, left));
       for (const Phase& phase : phases) {
@@ -378,15 +388,22 @@ struct Line {
 
 }  // namespace
 
-void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
+void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x, const ImageSource<float>& dy,
                                       float* dweight) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const FilterMatrix matrix = filter_matrix(s);
-  const Planes<const float> gradient{dy, s.out_channels, s.out};
-  const Correlation c{
-      s.batch,   s.groups,  {x, s.in_channels, s.in}, {nullptr, s.out_channels, s.out}, s.kernel, s.stride,
-      s.padding, s.dilation};
+  const Planes<const float> gradient{dy.tensor(), s.out_channels, s.out};
+  const bool in_place = dy.layout() == ImageLayout::pixels;
+  const Correlation c{s.batch,
+                      s.groups,
+                      {x, s.in_channels, s.in},
+                      {nullptr, s.out_channels, s.out},
+                      dy.layout(),
+                      s.kernel,
+                      s.stride,
+                      s.padding,
+                      s.dilation};
   const RowBlocks blocks = c.blocks_of_sums(matrix.columns);
   const Index size = matrix.size();
   const Partials partials(blocks.count(), size * Index{sizeof(float)});
@@ -402,7 +419,8 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
     float* sum = sums.data() + partial * size + group * matrix.group_size();
     const Index rows_an_image = c.input_rows(blocks.max_rows());
     PixelScratch input(blocks.max_images() * rows_an_image, c.input_columns(), in);
-    const PixelScratch output(blocks.max_images() * blocks.max_rows(), s.out.w, matrix.columns);
+    const PixelScratch output(in_place ? 0 : blocks.max_images() * blocks.max_rows(), s.out.w,
+                              matrix.columns);
     const Index first = partial * partials.blocks_each;
     const Index last = std::min(first + partials.blocks_each, blocks.count());
     bool accumulate = false;
@@ -410,13 +428,17 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
       const RowBlock block = blocks[b];
       if (b == first) input.clear_beside(s.padding.w, s.in.w);
       std::vector<Line> lines;
+      const Pixels gradients = in_place ? gradient.pixels(block.image, block.first_row) : output.view();
+      const Index rows_apart = in_place ? s.out.h : block.rows;  // the images' first ones
       for (Index m = 0; m < block.images; ++m) {
         c.load(layout, block, block.image + m, group, input.at(m * rows_an_image, 0));
-        layout.to_pixels(gradient.at(block.image + m, block.first_row, group * matrix.outputs),
-                         gradient.plane(), matrix.outputs, block.rows, s.out.w, output.at(m * block.rows, 0));
+        if (!in_place)
+          layout.to_pixels(gradient.at(block.image + m, block.first_row, group * matrix.outputs),
+                           gradient.plane(), matrix.outputs, block.rows, s.out.w,
+                           gradients.at(m * rows_apart, 0));
         for (Index row = 0; row < block.rows; ++row)
           lines.push_back({{(m * rows_an_image + row * s.stride.h) * input.view().row_stride,
-                            (m * block.rows + row) * s.out.w},
+                            (m * rows_apart + row) * s.out.w},
                            c.taps_inside(block.first_row + row)});
       }
       const Index lines_each = ceil_div(std::ssize(lines), ceil_div(std::ssize(lines) * s.out.w, kCached));
@@ -438,7 +460,7 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
                              .a_line = 0,
                              .a_row = 1,
                              .a_term = s.stride.w * in,
-                             .b = output.view().data,
+                             .b = gradients.data,
                              .b_row = matrix.columns,
                              .c = sum + (i * s.kernel.w + j) * in * matrix.columns,
                              .c_line = 0,

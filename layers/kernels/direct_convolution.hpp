@@ -12,13 +12,14 @@ bool direct_applies_backward_data(const ConvolutionShape& shape);
 
 /// The reordered filters that direct_convolve takes.
 Tensor<float> direct_filters(const ConvolutionShape& shape, const float* weight);
+/// y and dy, here and below, are tensors; of pixels only for a single group, and y then takes no bias.
 void direct_convolve(const ConvolutionShape& shape, const float* x, const float* filters, const float* bias,
-                     float* y);
+                     const ImageSink<float>& y);
 
-void direct_convolve_backward_data(const ConvolutionShape& shape, const float* dy, const float* weight,
-                                   const float* bias, float* dx);
+void direct_convolve_backward_data(const ConvolutionShape& shape, const ImageSource<float>& dy,
+                                   const float* weight, const float* bias, float* dx);
 
-void direct_convolve_backward_weights(const ConvolutionShape& shape, const float* x, const float* dy,
-                                      float* dweight);
+void direct_convolve_backward_weights(const ConvolutionShape& shape, const float* x,
+                                      const ImageSource<float>& dy, float* dweight);
 
 }  // namespace strata::kernels

@@ -8,25 +8,36 @@
 
 namespace strata::kernels {
 
+/// How an image lies in memory: as (channels, rows, columns), or with the channels innermost, as (rows,
+/// columns, channels).
+enum class ImageLayout { planes, pixels };
+/// Images are of pixels only if this divides their channels, which then fill vectors of any instruction set.
+constexpr Index kPixelChannels = 16;
+
 /// The images that a convolution reads: those of a tensor, or images that are made as they are needed.
 template <class T>
 class ImageSource {
  public:
-  /// Fills `room` with images [first, first + count). Called from several threads at once.
-  using Make = std::function<void(Index first, Index count, T* room)>;
+  /// Writes an image; the rows of pixels lie `row_stride` apart. Called from several threads at once.
+  using Make = std::function<void(Index image, T* to, Index row_stride)>;
 
-  ImageSource(const T* tensor) : tensor_(tensor) {}
-  /// `memory`, if given, is where images may be kept for a second reader, each in its place. What an image is
-  /// made from may lie there too: it is made once then.
-  ImageSource(Make make, T* memory = nullptr) : make_(std::move(make)), memory_(memory) {}
+  ImageSource(const T* tensor, ImageLayout layout = ImageLayout::planes) : tensor_(tensor), layout_(layout) {}
+  /// `memory`, if given, is where images may be kept for a second reader, each in its place and without gaps.
+  /// What an image is made from may lie there too: it is made once then.
+  ImageSource(Make make, ImageLayout layout, T* memory = nullptr)
+      : make_(std::move(make)), memory_(memory), layout_(layout) {}
 
+  ImageLayout layout() const { return layout_; }
+  /// Null if images are made.
+  const T* tensor() const { return tensor_; }
+  /// Whether images are to be had by `make` alone.
   bool needs_room() const { return !tensor_ && !kept_; }
-  /// Images [first, first + count), of `size` elements each; in `room`, where that is needed.
-  const T* images(Index first, Index count, Index size, T* room) const {
-    if (tensor_) return tensor_ + first * size;
-    if (kept_) room = memory_ + first * size;
-    make_(first, count, room);
-    return room;
+  void make(Index image, T* to, Index row_stride) const { make_(image, to, row_stride); }
+  /// An image in memory, else; its rows of pixels are `row_size` long.
+  const T* at(Index image, Index size, Index row_size) const {
+    if (tensor_) return tensor_ + image * size;
+    make_(image, memory_ + image * size, row_size);
+    return memory_ + image * size;
   }
 
   /// For the first of two readers, which keeps what it makes, and for the second.
@@ -35,17 +46,28 @@ class ImageSource {
     source.kept_ = memory_ != nullptr;
     return source;
   }
-  ImageSource as_kept() const { return memory_ ? ImageSource(memory_) : *this; }
+  ImageSource as_kept() const { return memory_ ? ImageSource(memory_, layout_) : *this; }
 
  private:
   const T* tensor_ = nullptr;
   Make make_;
   T* memory_ = nullptr;
+  ImageLayout layout_ = ImageLayout::planes;
   bool kept_ = false;
 };
 
-/// Is told of images [first, first + count) of a convolution's results when they are complete, from several
-/// threads at once. May be empty.
-using ImageSink = std::function<void(Index first, Index count)>;
+/// The tensor that takes a convolution's images.
+template <class T>
+struct ImageSink {
+  /// Is told of images [first, first + count) when they are complete, from several threads at once.
+  using Done = std::function<void(Index first, Index count)>;
+
+  ImageSink(T* tensor_, ImageLayout layout_ = ImageLayout::planes, Done done_ = nullptr)
+      : tensor(tensor_), layout(layout_), done(std::move(done_)) {}
+
+  T* tensor;
+  ImageLayout layout;
+  Done done;  ///< may be empty
+};
 
 }  // namespace strata::kernels

@@ -10,7 +10,8 @@ namespace strata::kernels {
 namespace {
 
 constexpr Index kRowChunk = 64;  // rows whose sums are taken in T before they go to double
-constexpr Index kRowsAtOnce = 4;
+// Rows that share what is loaded for their columns. Few enough that they stay in L1.
+constexpr Index kRowsAtOnce = 8;
 constexpr Index kColumns = 512;  // columns at a time, so that what belongs to them stays in L1
 
 /// body(c, offset, runs) for parts of each channel's runs: at most kChunk elements of one run or of several
@@ -39,18 +40,30 @@ Factors<T> of_channel(const Coefficients<T>& k, Index c) {
   return {k.center[c], k.scale[c], k.offset[c], k.slope[c], k.intercept[c]};
 }
 
-/// body(offset, column, V) for all elements of a matrix.
-template <class T, class Body>
-void for_each_in_columns(const PlaneBlock& block, const Body& body) {
-  for (Index first = 0; first < block.channels; first += kColumns)
-    for (Index row = 0; row < block.images; ++row)
-      for_each<T>(smaller(kColumns, block.channels - first),
-                  [&]<class V>(Index j, V v) { body(row * block.channels + first + j, first + j, v); });
+/// The factors of as many columns as V has, from j on.
+template <class V, class T>
+Factors<V> of_columns(const Coefficients<T>& k, Index j) {
+  return {load(k.center + j, V()), load(k.scale + j, V()), load(k.offset + j, V()), load(k.slope + j, V()),
+          load(k.intercept + j, V())};
 }
 
-/// a[j] and b[j] become what body(row, j, a, b) adds up over the rows, for each column j.
-template <class T, class Body>
-void sum_columns(Index rows, Index columns, double* a, double* b, const Body& body) {
+/// of_column(column, V)(offset) for all elements of a matrix.
+template <class T, class OfColumn>
+void for_each_in_columns(const PlaneBlock& block, const OfColumn& of_column) {
+  for (Index first = 0; first < block.channels; first += kColumns)
+    for (Index row = 0; row < block.images; row += kRowsAtOnce) {
+      const Index rows = smaller(kRowsAtOnce, block.images - row);
+      for_each<T>(smaller(kColumns, block.channels - first), [&]<class V>(Index j, V v) {
+        const auto body = of_column(first + j, v);
+        Index at = row * block.channels + first + j;
+        for (Index r = 0; r < rows; ++r, at += block.channels) body(at);
+      });
+    }
+}
+
+/// a[j] and b[j] become what of_column(j, V)(offset, a, b) adds up over the rows, for each column j.
+template <class T, class OfColumn>
+void sum_columns(Index rows, Index columns, double* a, double* b, const OfColumn& of_column) {
   T part_a[kColumns], part_b[kColumns];
   for (Index first = 0; first < columns; first += kColumns) {
     const Index width = smaller(kColumns, columns - first);
@@ -58,9 +71,11 @@ void sum_columns(Index rows, Index columns, double* a, double* b, const Body& bo
       for (Index j = 0; j < width; ++j) part_a[j] = part_b[j] = 0;
       const Index end = smaller(rows, row + kRowChunk);
       for (Index r = row; r < end; r += kRowsAtOnce)
-        for_each<T>(width, [&]<class V>(Index j, V) {
+        for_each<T>(width, [&]<class V>(Index j, V v) {
+          const auto body = of_column(first + j, v);
           V sum_a = load(part_a + j, V()), sum_b = load(part_b + j, V());
-          for (Index i = r; i < smaller(end, r + kRowsAtOnce); ++i) body(i, first + j, sum_a, sum_b);
+          Index at = r * columns + first + j;
+          for (Index i = r; i < smaller(end, r + kRowsAtOnce); ++i, at += columns) body(at, sum_a, sum_b);
           write(part_a + j, sum_a);
           write(part_b + j, sum_b);
         });
@@ -76,12 +91,13 @@ template <class T>
 void sums(const T* x, PlaneBlock block, const T* shift, double* sum, double* squares) {
   for (Index c = 0; c < block.channels; ++c) sum[c] = squares[c] = 0;
   if (block.length == 1)
-    return sum_columns<T>(block.images, block.channels, sum, squares,
-                          [=]<class V>(Index r, Index j, V& a, V& b) {
-                            const V d = load(x + r * block.channels + j, V()) - load(shift + j, V());
-                            a += d;
-                            b = multiply_add(d, d, b);
-                          });
+    return sum_columns<T>(block.images, block.channels, sum, squares, [=]<class V>(Index j, V) {
+      return [x, center = load(shift + j, V())](Index at, V& a, V& b) {
+        const V d = load(x + at, V()) - center;
+        a += d;
+        b = multiply_add(d, d, b);
+      };
+    });
   for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
     shifted_sums(x + at, runs, shift[c], sum + c, squares + c);
   });
@@ -120,9 +136,11 @@ template <class T>
 void normalize(const T* x, T* y, PlaneBlock block, const Coefficients<T>& k) {
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
     if (block.length == 1)
-      return for_each_in_columns<T>(block, [=]<class V>(Index at, Index j, V) {
-        const V d = load(x + at, V()) - load(k.center + j, V());
-        write(y + at, activate<kRectify>(multiply_add(d, load(k.scale + j, V()), load(k.offset + j, V()))));
+      return for_each_in_columns<T>(block, [=]<class V>(Index j, V) {
+        return [x, y, k = of_columns<V>(k, j)](Index at) {
+          const V d = load(x + at, V()) - k.center;
+          write(y + at, activate<kRectify>(multiply_add(d, k.scale, k.offset)));
+        };
       });
     for_each_run(block, [&](Index c, Index at) {
       normalize_run<kRectify>(x + at, y + at, block.length, of_channel(k, c));
@@ -136,15 +154,14 @@ void gradient_sums(const T* dy, const T* x, PlaneBlock block, const Coefficients
   for (Index c = 0; c < block.channels; ++c) sum_g[c] = sum_g_x[c] = 0;
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
     if (block.length == 1)
-      return sum_columns<T>(block.images, block.channels, sum_g, sum_g_x,
-                            [=, &k]<class V>(Index r, Index j, V& a, V& b) {
-                              const Index at = r * block.channels + j;
-                              const V d = load(x + at, V()) - load(k.center + j, V());
-                              const V g = pull_back<kRectify, V>(
-                                  load(dy + at, V()), d, load(k.scale + j, V()), load(k.offset + j, V()));
-                              a += g;
-                              b = multiply_add(g, d, b);
-                            });
+      return sum_columns<T>(block.images, block.channels, sum_g, sum_g_x, [=]<class V>(Index j, V) {
+        return [dy, x, k = of_columns<V>(k, j)](Index at, V& a, V& b) {
+          const V d = load(x + at, V()) - k.center;
+          const V g = pull_back<kRectify, V>(load(dy + at, V()), d, k.scale, k.offset);
+          a += g;
+          b = multiply_add(g, d, b);
+        };
+      });
     for_each_chunk(block, [&](Index c, Index at, const Runs& runs) {
       gradient_sums_of<kRectify>(dy + at, x + at, runs, of_channel(k, c), sum_g + c, sum_g_x + c);
     });
@@ -155,11 +172,12 @@ template <class T>
 void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& k) {
   with_activation(k.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
     if (block.length == 1)
-      return for_each_in_columns<T>(block, [=]<class V>(Index at, Index j, V) {
-        const V d = load(x + at, V()) - load(k.center + j, V()), scale = load(k.scale + j, V());
-        const V g = pull_back<kRectify, V>(load(dy + at, V()), d, scale, load(k.offset + j, V()));
-        const V pull = multiply_add(d, load(k.slope + j, V()), load(k.intercept + j, V()));
-        write(dx + at, multiply_add(g, scale, pull));
+      return for_each_in_columns<T>(block, [=]<class V>(Index j, V) {
+        return [dy, x, dx, k = of_columns<V>(k, j)](Index at) {
+          const V d = load(x + at, V()) - k.center;
+          const V g = pull_back<kRectify, V>(load(dy + at, V()), d, k.scale, k.offset);
+          write(dx + at, multiply_add(g, k.scale, multiply_add(d, k.slope, k.intercept)));
+        };
       });
     for_each_run(block, [&](Index c, Index at) {
       gradient_run<kRectify>(dy + at, x + at, dx + at, block.length, of_channel(k, c));

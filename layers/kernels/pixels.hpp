@@ -26,6 +26,8 @@ struct PixelLayout {
   /// `bias` may be null. pixels.channels is a multiple of lanes.
   void (*from_pixels)(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane,
                       Index channels, Index rows, Index width);
+  /// to(r, q) = from(r, q), all channels. Both have the same number, a multiple of lanes.
+  void (*copy)(Pixels from, Index rows, Index width, Pixels to);
 };
 
 }  // namespace strata::kernels

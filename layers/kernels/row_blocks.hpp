@@ -76,6 +76,11 @@ struct Planes {
   T* at(Index image, Index row, Index channel = 0) const {
     return data + (image * channels + channel) * plane() + row * size.w;
   }
+  /// Row `row` of an image, were they images of pixels.
+  Pixels pixels(Index image, Index row) const {
+    return {const_cast<float*>(data) + (image * size.h + row) * size.w * channels, size.w * channels,
+            channels};
+  }
 };
 
 /// Those of the rows [first, first + count) that lie in an image.

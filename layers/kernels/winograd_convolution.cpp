@@ -30,28 +30,58 @@ struct Input {
   Index channels;
   Size2D size;
 
-  Index image() const { return channels * size.h * size.w; }
-  /// What the images of the largest block may need.
-  Index room(const Tiling& tiling) const {
-    return source.needs_room() ? tiling.blocks.max_images() * image() : 0;
+  Index image_size() const { return channels * size.h * size.w; }
+  Index row_size() const { return channels * size.w; }
+  /// What `read` needs besides: planes that are made have to be turned.
+  Index room() const {
+    return source.needs_room() && source.layout() == ImageLayout::planes ? image_size() : 0;
   }
-  /// The images of a block, of which the first is number 0.
-  Planes<const float> of(const RowBlock& block, float* room) const {
-    return {source.images(block.image, block.images, image(), room), channels, size};
+  /// Some rows of an image; all of them, of one that is made.
+  void read(Index image, const RowRange& rows, float* room, const Pixels& to) const {
+    const auto& layout = table<PixelLayout>();
+    const bool as_pixels = source.layout() == ImageLayout::pixels, made = source.needs_room();
+    if (as_pixels && made) return source.make(image, to.data, to.row_stride);
+    if (made) source.make(image, room, size.w);
+    const Planes<const float> from{made ? room : source.at(image, image_size(), row_size()), channels, size};
+    if (as_pixels)
+      layout.copy(from.pixels(0, rows.begin), rows.count(), size.w, to);
+    else
+      layout.to_pixels(from.at(0, rows.begin), from.plane(), channels, rows.count(), size.w, to);
   }
 };
 
-// B^T d B of a block's tiles, given its images. Tile (0, 0) starts `padding` above and left of the image.
-void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
-                     const Planes<const float>& x, Size2D padding, PixelRoom pixels,
-                     const FrequencyRoom& out) {
+// Where the images of an activation go.
+struct Output {
+  const ImageSink<float>& sink;
+  Index channels;
+  Size2D size;
+
+  bool as_pixels() const { return sink.layout == ImageLayout::pixels; }
+  Planes<float> planes() const { return {sink.tensor, channels, size}; }
+  /// Has the cache fetch part number `part` of the memory that a block's images of pixels will take: written
+  /// tile by tile, they would wait for it. (Inlined, as GCC drops calls of functions that do no more.)
+  [[gnu::always_inline]] void fetch(const RowBlock& block, Index part, Index parts) const {
+    constexpr Index kLine = 64 / Index{sizeof(float)};
+    const Index image = channels * size.h * size.w, size_of_part = ceil_div(block.images * image, parts);
+    const float* const first = sink.tensor + block.image * image;
+    const Index end = std::min((part + 1) * size_of_part, block.images * image);
+    for (Index i = part * size_of_part; i < end; i += kLine)
+      __builtin_prefetch(first + i, /*write=*/0, /*into L2=*/2);
+  }
+  void tell(const RowBlock& block) const {
+    if (sink.done) sink.done(block.image, block.images);
+  }
+};
+
+// B^T d B of a block's tiles. Tile (0, 0) starts `padding` above and left of the image.
+void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block, const Input& x,
+                     float* room, Size2D padding, PixelRoom pixels, const FrequencyRoom& out) {
   const Index top = 4 * block.first_row - padding.h;
   const RowRange rows(top, seen_by(kernel, block.rows), x.size.h);
   const BlockTiles tiles(kernel, tiling, block);
   pixels.clear_around(rows.from(top), padding.w, x.size.w);
   for (Index n = 0; n < block.images; ++n) {
-    table<PixelLayout>().to_pixels(x.at(n, rows.begin), x.plane(), x.channels, rows.count(), x.size.w,
-                                   pixels.at(rows.begin - top, padding.w));
+    x.read(block.image + n, rows, room, pixels.at(rows.begin - top, padding.w));
     tiles.transform_input(n, pixels.view(), out);
   }
 }
@@ -96,31 +126,41 @@ struct FilterView {
   FilterView from(Index first) const { return {data + first, matrices}; }
 };
 
-// The block's y, from the frequencies of x: a matrix product for each, and back to planes. `products` has
-// room for as many channels as y has; `inputs`, which become those of y's pixels, too.
+// The block's y, from the frequencies of x: a matrix product for each, and back to images. `products` has
+// room for as many channels as y has; `inputs`, which become those of y's pixels, too. Images of pixels take
+// all channels, and neither bias nor rectifier.
 void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
                     const FrequencyRoom& inputs, const FilterView& filters, const FrequencyRoom& products,
-                    const float* bias, bool rectify, const Planes<float>& y, Index first, Index channels) {
+                    const float* bias, bool rectify, const Output& y, Index first, Index channels) {
   const Index in = inputs.view().channels, out = products.view().channels, columns = tiling.columns;
   const BlockTiles tiles(kernel, tiling, block);
-  for (Index f = 0; f < kernel.frequencies; ++f)
+  const bool in_place = y.as_pixels() && tiling.is_exact(y.size);
+  for (Index f = 0; f < kernel.frequencies; ++f) {
+    if (in_place) y.fetch(block, f, kernel.frequencies);
     if (const RowRange used = tiles.rows(f); used.count() > 0)
       gemm<float>(Transpose::no, Transpose::no, used.count(), channels, filters.matrices.rows, 1,
                   inputs.matrix(f) + used.begin * in, in, filters.data + f * filters.matrices.stride(),
                   filters.matrices.columns, 0, products.matrix(f) + used.begin * out, out);
+  }
 
+  const auto& layout = table<PixelLayout>();
   const PixelRoom pixels(inputs.memory(), 4 * block.rows, 4 * columns, out);
   const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
+  const Planes<float> planes = y.planes();
   for (Index n = 0; n < block.images; ++n) {
-    tiles.transform_output(n, products, pixels.view());
-    table<PixelLayout>().from_pixels(pixels.view(), bias, rectify, y.at(block.image + n, rows.begin, first),
-                                     y.plane(), channels, rows.count(), y.size.w);
+    const Index image = block.image + n;
+    tiles.transform_output(n, products, in_place ? planes.pixels(image, rows.begin) : pixels.view());
+    if (!y.as_pixels())
+      layout.from_pixels(pixels.view(), bias, rectify, planes.at(image, rows.begin, first), planes.plane(),
+                         channels, rows.count(), y.size.w);
+    else if (!in_place)
+      layout.copy(pixels.view(), rows.count(), y.size.w, planes.pixels(image, rows.begin));
   }
 }
 
 // y = filters applied to x.
 void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D padding, const float* filters,
-               const float* bias, bool rectify, const Planes<float>& y, const ImageSink& done) {
+               const float* bias, bool rectify, const Output& y) {
   const Index lanes = table<PixelLayout>().lanes, in = round_up(x.channels, lanes);
   const FilterView all_filters{filters, FilterFrequencies(x.channels, y.channels)};
 
@@ -137,15 +177,15 @@ void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D paddi
     const Scratch<float> first_half(std::max(FrequencyRoom::size(kernel.frequencies, tiles, in),
                                              PixelRoom::size(4 * block.rows, 4 * tiling.columns, out)));
     const Scratch<float> second_half(
-        std::max(FrequencyRoom::size(kernel.frequencies, tiles, out), pixel_size + x.room(tiling)));
+        std::max(FrequencyRoom::size(kernel.frequencies, tiles, out), pixel_size + x.room()));
     const FrequencyRoom inputs(first_half.data(), kernel.frequencies, tiles, in);
     FrequencyRoom products(second_half.data(), kernel.frequencies, tiles, out);
-    transform_block(kernel, tiling, block, x.of(block, second_half.data() + pixel_size), padding,
+    transform_block(kernel, tiling, block, x, second_half.data() + pixel_size, padding,
                     PixelRoom(second_half.data(), rows, columns, in), inputs);
     if (channels % lanes != 0) products.clear();
     multiply_block(kernel, tiling, block, inputs, all_filters.from(first), products,
                    bias ? bias + first : nullptr, rectify, y, first, channels);
-    if (done) done(block.image, block.images);
+    y.tell(block);
   });
 }
 
@@ -182,11 +222,10 @@ class BackwardPass {
     return s_.in == s_.out && !tiling_.blocks.split_images() && partials_.count >= kEnough;
   }
 
-  void run(float* dweight, const float* turned = nullptr, float* dx = nullptr,
-           const ImageSink& done = nullptr) const {
+  void run(float* dweight, const float* turned = nullptr, const ImageSink<float>& dx = nullptr) const {
     Scratch<float> sums(partials_.count * partial_size());
     parallel_for(partials_.count, [&](Index partial) {
-      run_partial(partial, sums.data() + partial * partial_size(), turned, dx, done);
+      run_partial(partial, sums.data() + partial * partial_size(), turned, dx);
     });
     const Index taps = s_.kernel.h * s_.kernel.w;
     const Filters filters{dweight, taps, s_.in_channels * taps, s_.out_channels};
@@ -201,15 +240,15 @@ class BackwardPass {
   // A partial sum holds a matrix (in_channels, out) for each frequency.
   Index partial_size() const { return kernel_.frequencies * stride_; }
 
-  void run_partial(Index partial, float* sum, const float* turned, float* dx, const ImageSink& done) const {
+  void run_partial(Index partial, float* sum, const float* turned, const ImageSink<float>& dx) const {
     if (out_ != s_.out_channels) std::fill_n(sum, partial_size(), 0.0f);
     const Index max_rows = tiling_.blocks.max_rows(), columns = tiling_.columns, tiles = tiling_.max_tiles();
     const Index x_rows = seen_by(kernel_, max_rows), x_columns = seen_by(kernel_, columns);
     const Index x_size = PixelRoom::size(x_rows, x_columns, in_);
     const Scratch<float> first_half(FrequencyRoom::size(kernel_.frequencies, tiles, in_));
     const Scratch<float> second_half(
-        std::max({FrequencyRoom::size(kernel_.frequencies, tiles, out_), x_size + x_.room(tiling_),
-                  dy_.room(tiling_), PixelRoom::size(4 * max_rows, 4 * columns, in_)}));
+        std::max({FrequencyRoom::size(kernel_.frequencies, tiles, out_), x_size + x_.room(), dy_.room(),
+                  PixelRoom::size(4 * max_rows, 4 * columns, in_)}));
     const FrequencyRoom inputs(first_half.data(), kernel_.frequencies, tiles, in_);
     const FrequencyRoom gradients(second_half.data(), kernel_.frequencies, tiles, out_);
     // The pixels of all of a block's images; for dx, each with what its windows see around it.
@@ -222,15 +261,14 @@ class BackwardPass {
     for (Index b = first; b < last; ++b) {
       const RowBlock block = tiling_.blocks[b];
       const BlockTiles block_tiles(kernel_, tiling_, block);
-      transform_block(kernel_, tiling_, block, x_.of(block, second_half.data() + x_size), s_.padding,
+      transform_block(kernel_, tiling_, block, x_, second_half.data() + x_size, s_.padding,
                       {second_half.data(), seen_by(kernel_, block.rows), x_columns, in_}, inputs);
 
       if (b == first || tiling_.blocks.split_images()) gradient_pixels.clear();
       const RowRange rows(4 * block.first_row, 4 * block.rows, s_.out.h);
-      const Planes<const float> dy = dy_.of(block, second_half.data());
       for (Index n = 0; n < block.images; ++n)
-        table<PixelLayout>().to_pixels(dy.at(n, rows.begin), dy.plane(), s_.out_channels, rows.count(),
-                                       s_.out.w, gradient_pixels.at(n * height + margin.h, margin.w));
+        dy_.read(block.image + n, rows, second_half.data(),
+                 gradient_pixels.at(n * height + margin.h, margin.w));
       for (Index n = 0; n < block.images; ++n)
         block_tiles.transform_gradient(n, gradient_pixels.at(n * height + margin.h, margin.w), gradients);
 
@@ -247,9 +285,10 @@ class BackwardPass {
       for (Index n = 0; n < block.images; ++n)
         block_tiles.transform_input(n, gradient_pixels.at(n * height, 0), gradients);
       const FilterView filters{turned, FilterFrequencies(s_.out_channels, s_.in_channels)};
+      const Output output{dx, s_.in_channels, s_.in};
       multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, nullptr,
-                     /*rectify=*/false, {dx, s_.in_channels, s_.in}, 0, s_.in_channels);
-      if (done) done(block.image, block.images);
+                     /*rectify=*/false, output, 0, s_.in_channels);
+      output.tell(block);
     }
   }
 
@@ -292,19 +331,17 @@ bool winograd_streams(const ConvolutionShape& s) {
 }
 
 void winograd_convolve(const ConvolutionShape& s, const ImageSource<float>& x, const float* filters,
-                       const float* bias, float* y, const ImageSink& done) {
+                       const float* bias, const ImageSink<float>& y) {
   correlate(transforms(s.kernel.h), {x, s.in_channels, s.in}, s.batch, s.padding, filters, bias, s.rectify,
-            {y, s.out_channels, s.out}, done);
+            {y, s.out_channels, s.out});
 }
 
 // dx is the correlation of dy with the filters turned by 180 degrees, input and output channels swapped.
 void winograd_convolve_backward_data(const ConvolutionShape& s, const ImageSource<float>& dy,
-                                     const float* weight, const float* bias, float* dx,
-                                     const ImageSink& done) {
+                                     const float* weight, const float* bias, const ImageSink<float>& dx) {
   const Winograd& kernel = transforms(s.kernel.h);
   correlate(kernel, {dy, s.out_channels, s.out}, s.batch, padding_of_gradient(s),
-            turned_filters(kernel, s, weight).data(), bias, /*rectify=*/false, {dx, s.in_channels, s.in},
-            done);
+            turned_filters(kernel, s, weight).data(), bias, /*rectify=*/false, {dx, s.in_channels, s.in});
 }
 
 void winograd_convolve_backward_weights(const ConvolutionShape& s, const ImageSource<float>& x,
@@ -313,13 +350,13 @@ void winograd_convolve_backward_weights(const ConvolutionShape& s, const ImageSo
 }
 
 void winograd_convolve_backward(const ConvolutionShape& s, const ImageSource<float>& x,
-                                const ImageSource<float>& dy, const float* weight, float* dweight, float* dx,
-                                const ImageSink& done) {
+                                const ImageSource<float>& dy, const float* weight, float* dweight,
+                                const ImageSink<float>& dx) {
   if (const BackwardPass pass(s, x, dy); pass.can_give_dx())
-    return pass.run(dweight, turned_filters(transforms(s.kernel.h), s, weight).data(), dx, done);
+    return pass.run(dweight, turned_filters(transforms(s.kernel.h), s, weight).data(), dx);
   const ImageSource<float> kept = dy.kept();
   BackwardPass(s, x, kept).run(dweight);
-  winograd_convolve_backward_data(s, dy.as_kept(), weight, nullptr, dx, done);
+  winograd_convolve_backward_data(s, dy.as_kept(), weight, nullptr, dx);
 }
 
 }  // namespace strata::kernels

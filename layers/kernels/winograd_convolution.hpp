@@ -15,20 +15,20 @@ bool winograd_streams(const ConvolutionShape& shape);
 
 /// The transformed filters that winograd_convolve takes.
 Tensor<float> winograd_filters(const ConvolutionShape& shape, const float* weight);
-/// Sources other than tensors, and sinks, here and below: only if it streams.
+/// Sources and sinks that are more than tensors of planes, here and below: only if it streams. Pixels as a
+/// result take neither bias nor rectifier.
 void winograd_convolve(const ConvolutionShape& shape, const ImageSource<float>& x, const float* filters,
-                       const float* bias, float* y, const ImageSink& done = nullptr);
+                       const float* bias, const ImageSink<float>& y);
 
 void winograd_convolve_backward_data(const ConvolutionShape& shape, const ImageSource<float>& dy,
-                                     const float* weight, const float* bias, float* dx,
-                                     const ImageSink& done = nullptr);
+                                     const float* weight, const float* bias, const ImageSink<float>& dx);
 
 void winograd_convolve_backward_weights(const ConvolutionShape& shape, const ImageSource<float>& x,
                                         const ImageSource<float>& dy, float* dweight);
 
 /// Both; dx may be x, if that is a tensor.
 void winograd_convolve_backward(const ConvolutionShape& shape, const ImageSource<float>& x,
-                                const ImageSource<float>& dy, const float* weight, float* dweight, float* dx,
-                                const ImageSink& done = nullptr);
+                                const ImageSource<float>& dy, const float* weight, float* dweight,
+                                const ImageSink<float>& dx);
 
 }  // namespace strata::kernels

@@ -33,6 +33,9 @@ struct Tiling {
     return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
   }
 
+  // Whether tiles compute no outputs but those of an image of this size.
+  bool is_exact(Size2D out) const { return out.h % 4 != 1 && out.w % 4 != 1; }
+
   // The outputs of the last tile of so many outputs.
   static Index edge_of(Index extent) { return extent % 4 == 0 ? 4 : std::max<Index>(2, extent % 4); }
 

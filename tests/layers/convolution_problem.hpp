@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "strata/layers/kernels/convolution.hpp"
+#include "strata/layers/kernels/direct_convolution.hpp"
 #include "tests/layers/reference_conv.hpp"
 
 namespace strata::testing {
@@ -43,6 +43,14 @@ void packed_first(const kernels::ConvolutionShape& shape, const float* x, const 
                   const float* bias, float* y) {
   kConvolve(shape, x, kPack(shape, weight).data(), bias, y);
 }
+
+inline constexpr Algorithm kDirect{
+    packed_first<kernels::direct_filters, kernels::direct_convolve>,
+    [](const kernels::ConvolutionShape& shape, const float* dy, const float* weight, const float* bias,
+       float* dx) { kernels::direct_convolve_backward_data(shape, dy, weight, bias, dx); },
+    [](const kernels::ConvolutionShape& shape, const float* x, const float* dy, float* dweight) {
+      kernels::direct_convolve_backward_weights(shape, x, dy, dweight);
+    }};
 
 // All three passes; backward-data of a strided convolution is left out where the algorithm has none.
 inline ConvOutputs<float> run(const Algorithm& algorithm, const Problem& p, bool backward_data = true) {

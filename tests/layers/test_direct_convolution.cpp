@@ -2,15 +2,13 @@
 
 #include "strata/layers/kernels/direct_convolution.hpp"
 #include "tests/layers/convolution_problem.hpp"
+#include "tests/layers/image_layouts.hpp"
+#include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
 
 using namespace strata::testing;
-
-constexpr Algorithm kDirect{packed_first<kernels::direct_filters, kernels::direct_convolve>,
-                            kernels::direct_convolve_backward_data,
-                            kernels::direct_convolve_backward_weights};
 
 bool has_backward_data(const ConvCase& c) {
   return c.padding.h <= (c.kernel.h - 1) * c.dilation.h && c.padding.w <= (c.kernel.w - 1) * c.dilation.w;
@@ -42,6 +40,46 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
     for_each_instruction_set([&] {
       expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected, 1e-5, has_backward_data(c));
     });
+  }
+  EXPECT_GT(with_backward_data, 300);
+}
+
+// The same as of planes, but for the sign of zeros.
+TEST(DirectConvolution, TakesAndGivesPixels) {
+  int with_backward_data = 0;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    ConvCase c{.batch = pick(random, 1, 6),
+               .in_channels = pick(random, 1, 40),
+               .out_channels = 16 * pick(random, 1, 3),
+               .size = {pick(random, 5, 16), pick(random, 5, 16)},
+               .kernel = pick(random, 1, 5),
+               .stride = pick(random, 1, 3),
+               .padding = pick(random, 0, 2)};
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
+    Problem p = make_problem(c, random);
+    p.shape.winograd = false;
+    p.bias.fill(0);
+    const auto dy = in_layout(p.dy, kernels::ImageLayout::pixels);
+    for_each_instruction_set([&] {
+      if (!kernels::image_abilities<float>(p.shape).y_as_pixels) return;
+      const bool backward_data = kernels::direct_applies_backward_data(p.shape);
+      with_backward_data += backward_data;
+      const auto expected = run(kDirect, p, backward_data);
+      auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
+           dw = full<float>(p.w.shape(), NAN);
+      kernels::convolve_images<float>(p.shape, p.x.data(), p.w.data(), nullptr,
+                                      {y.data(), kernels::ImageLayout::pixels});
+      EXPECT_EQ(as_planes(y, kernels::ImageLayout::pixels), expected.y);
+      kernels::convolve_images_backward<float>(p.shape, p.x.data(), {dy.data(), kernels::ImageLayout::pixels},
+                                               p.w.data(), dw.data(), dx.data());
+      EXPECT_EQ(dw, expected.dw);
+      if (backward_data)
+        EXPECT_EQ(dx, expected.dx);
+      else  // of planes, by another algorithm
+        EXPECT_LE(max_error(dx, p.expected.dx), 1e-5);
+    });
+    if (HasFailure()) return;
   }
   EXPECT_GT(with_backward_data, 300);
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "tests/layers/image_layouts.hpp"
 #include "tests/layers/random_cases.hpp"
 
 namespace strata {
@@ -62,6 +63,41 @@ TYPED_TEST(MaxPool2DOf, EqualsTheFormula) {
       auto x = empty<T>(c.shape);
       for (T& value : x) value = static_cast<T>(random.below(7)) - T{3};
       expect_formula(c, x);
+    }
+  });
+}
+
+// Images of pixels, some at a time.
+TYPED_TEST(MaxPool2DOf, EqualsTheFormulaForPixels) {
+  using T = TypeParam;
+  testing::for_each_instruction_set([] {
+    for (testing::PoolCase c : random_cases()) {
+      Random random(13);
+      c.shape[1] = static_cast<std::size_t>(16 * testing::pick(random, 1, 3));
+      auto x = empty<T>(c.shape);
+      for (T& value : x) value = static_cast<T>(random.below(7)) - T{3};
+      const Pooling pooling("MaxPool2D", c.window, c.stride, c.padding);
+      auto dy = empty<T>(pooling.output_shape(c.shape));
+      for (T& value : dy) value = static_cast<T>(random.below(100));
+      Tensor<T> expected_y, expected_dx;
+      testing::reference_max_pool(c, x, dy, expected_y, expected_dx);
+
+      constexpr auto pixels = kernels::ImageLayout::pixels;
+      x = testing::in_layout(x, pixels);
+      dy = testing::in_layout(dy, pixels);
+      auto y = full<T>(dy.shape(), T(NAN)), dx = full<T>(x.shape(), T(NAN));
+      MaxPoolPlanes<T> planes(pooling);
+      planes.begin(c.shape);
+      const auto images = static_cast<Index>(c.shape[0]), channels = static_cast<Index>(c.shape[1]);
+      const Index in = channels * planes.plane_in(), out = channels * planes.plane_out();
+      for (Index n = 0, count; n < images; n += count) {
+        count = testing::pick(random, 1, images - n);
+        planes.forward_pixels(n, count, x.data() + n * in, y.data() + n * out);
+        planes.backward_pixels(n, count, dy.data() + n * out, dx.data() + n * in);
+      }
+      EXPECT_TRUE(testing::same_bits(testing::as_planes(y, pixels), expected_y));
+      EXPECT_TRUE(testing::same_bits(testing::as_planes(dx, pixels), expected_dx));
+      if (::testing::Test::HasFailure()) return;
     }
   });
 }

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
-#include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/winograd_convolution.hpp"
 #include "tests/layers/convolution_problem.hpp"
+#include "tests/layers/image_layouts.hpp"
 
 namespace strata {
 namespace {
@@ -134,37 +134,45 @@ TEST_P(Winograd, GivesBothGradientsAtOnce) {
 }
 
 /// Images of a tensor as a source that makes them, in memory that it may be given.
-kernels::ImageSource<float> made(const Tensor<float>& tensor, float* memory = nullptr) {
+kernels::ImageSource<float> made(const Tensor<float>& tensor, kernels::ImageLayout layout,
+                                 float* memory = nullptr) {
   const auto size = static_cast<Index>(tensor.size() / tensor.shape()[0]);
-  return {[&tensor, size](Index first, Index count, float* room) {
-            std::copy_n(tensor.data() + first * size, count * size, room);
-          },
-          memory};
+  const auto row = static_cast<Index>(tensor.shape()[1] * tensor.shape()[3]);
+  const auto make = [&tensor, layout, size, row](Index image, float* to, Index row_stride) {
+    const float* from = tensor.data() + image * size;
+    if (layout == kernels::ImageLayout::planes)
+      std::copy_n(from, size, to);
+    else
+      for (Index i = 0; i < size / row; ++i) std::copy_n(from + i * row, row, to + i * row_stride);
+  };
+  return {make, layout, memory};
 }
 
 /// Counts how often it was told of each image, and copies the image as it is then.
 struct Watcher {
-  explicit Watcher(const Tensor<float>& results)
+  explicit Watcher(Tensor<float>& results)
       : watched(results), seen(full<float>(results.shape(), NAN)), times(results.shape()[0]) {}
 
-  kernels::ImageSink sink() {
-    return [this](Index first, Index count) {
+  kernels::ImageSink<float> sink(kernels::ImageLayout layout) {
+    const auto done = [this](Index first, Index count) {
       const auto size = static_cast<Index>(watched.size() / watched.shape()[0]);
       std::copy_n(watched.data() + first * size, count * size, seen.data() + first * size);
       for (Index n = first; n < first + count; ++n) ++times[static_cast<std::size_t>(n)];
     };
+    return {watched.data(), layout, done};
   }
   void expect_all() const {
     EXPECT_THAT(times, ::testing::Each(1));
     EXPECT_TRUE(same_bits(seen, watched));
   }
 
-  const Tensor<float>& watched;
+  Tensor<float>& watched;
   Tensor<float> seen;
   std::vector<int> times;
 };
 
-// From images that are made, to one who is told of each: the same bits as from and to tensors.
+// From images that are made, to one who is told of each, of either layout: the same as from and to tensors of
+// planes. (But for the sign of zeros.)
 TEST_P(Winograd, StreamsImages) {
   int streaming = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
@@ -173,13 +181,17 @@ TEST_P(Winograd, StreamsImages) {
       return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));
     };
     const ConvCase c{.batch = pick(2, 40),
-                     .in_channels = pick(2, 20),
-                     .out_channels = pick(1, 20),
+                     .in_channels = random.below(2) == 0 ? 16 * pick(1, 2) : pick(2, 20),
+                     .out_channels = random.below(2) == 0 ? 16 * pick(1, 2) : pick(1, 20),
                      .size = {pick(1, 16), pick(1, 16)},
                      .kernel = kernel(),
                      .padding = kernel() / 2};
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
-    const Problem p = make_problem(c, random);
+    Problem p = make_problem(c, random);
+    const auto x_layout = random_layout(c.in_channels, random),
+               y_layout = random_layout(c.out_channels, random);
+    if (y_layout == kernels::ImageLayout::pixels) p.bias.fill(0);
+    const auto x = in_layout(p.x, x_layout), dy = in_layout(p.dy, y_layout);
     for_each_instruction_set([&] {
       if (!kernels::winograd_streams(p.shape)) return;
       ++streaming;
@@ -187,16 +199,19 @@ TEST_P(Winograd, StreamsImages) {
       auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
            dw = full<float>(p.w.shape(), NAN);
       Watcher watch_y(y), watch_dx(dx);
-      kernels::winograd_convolve(p.shape, made(p.x), kernels::winograd_filters(p.shape, p.w.data()).data(),
-                                 p.bias.data(), y.data(), watch_y.sink());
-      EXPECT_TRUE(same_bits(y, apart.y));
+      const bool tensors = random.below(4) == 0;
+      const auto x_source = tensors ? kernels::ImageSource<float>(x.data(), x_layout) : made(x, x_layout);
+      kernels::winograd_convolve(p.shape, x_source, kernels::winograd_filters(p.shape, p.w.data()).data(),
+                                 p.bias.data(), watch_y.sink(y_layout));
+      EXPECT_EQ(as_planes(y, y_layout), apart.y);
       watch_y.expect_all();
       auto memory = full<float>(p.dy.shape(), NAN);
-      kernels::winograd_convolve_backward(p.shape, made(p.x),
-                                          made(p.dy, random.below(2) == 0 ? memory.data() : nullptr),
-                                          p.w.data(), dw.data(), dx.data(), watch_dx.sink());
-      EXPECT_TRUE(same_bits(dx, apart.dx));
-      EXPECT_TRUE(same_bits(dw, apart.dw));
+      const auto dy_source = tensors ? kernels::ImageSource<float>(dy.data(), y_layout)
+                                     : made(dy, y_layout, random.below(2) == 0 ? memory.data() : nullptr);
+      kernels::winograd_convolve_backward(p.shape, x_source, dy_source, p.w.data(), dw.data(),
+                                          watch_dx.sink(x_layout));
+      EXPECT_EQ(as_planes(dx, x_layout), apart.dx);
+      EXPECT_EQ(dw, apart.dw);
       watch_dx.expect_all();
     });
     if (HasFailure()) return;
@@ -225,9 +240,7 @@ TEST_P(Winograd, IsAccurate) {
       {.batch = 8, .in_channels = 64, .out_channels = 64, .size = 16, .kernel = kernel(), .padding = 1},
       random);
   const double plain_tolerance = kernel() == 3 ? 5e-7 : 8e-7;  // of sums of 576 and of 1,600 products
-  const auto plain = run({packed_first<kernels::direct_filters, kernels::direct_convolve>,
-                          kernels::direct_convolve_backward_data, kernels::direct_convolve_backward_weights},
-                         problem);
+  const auto plain = run(kDirect, problem);
   EXPECT_LE(l2_error(plain.y, problem.expected.y), plain_tolerance);
   EXPECT_LE(l2_error(plain.dx, problem.expected.dx), plain_tolerance);
   EXPECT_LE(l2_error(plain.dw, problem.expected.dw), plain_tolerance);
