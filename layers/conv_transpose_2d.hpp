@@ -42,7 +42,8 @@ class ConvTranspose2D final : public Layer<T> {
   /// Throws StateError if the layer has none.
   Parameter<T>& bias();
 
-  /// How this input is computed: "winograd 4x4", "direct", "grouped", "pointwise" or "gemm".
+  /// How this input is computed: "winograd 4x4", "direct", "depthwise", "grouped",
+  /// "pointwise" or "gemm".
   std::string algorithm(const Shape& input) const override;
 
   /// Throws ShapeError for an empty batch or image, other channels, or an image so small that padding

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/depthwise_convolution.hpp"
 #include "strata/layers/kernels/direct_convolution.hpp"
 #include "strata/layers/kernels/gemm_convolution.hpp"
 #include "strata/layers/kernels/grouped_convolution.hpp"
@@ -27,6 +28,10 @@ bool use_direct(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && direct_applies(shape);
 }
 template <class T>
+bool use_depthwise(const ConvolutionShape& shape) {
+  return std::is_same_v<T, float> && depthwise_applies(shape);
+}
+template <class T>
 bool use_grouped(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && grouped_applies(shape);
 }
@@ -40,6 +45,7 @@ ConvolutionAlgorithm choose(const ConvolutionShape& shape) {
   if (use_winograd<T>(shape)) return ConvolutionAlgorithm::winograd;
   if (use_pointwise<T>(shape)) return ConvolutionAlgorithm::pointwise;
   if (use_direct<T>(shape)) return ConvolutionAlgorithm::direct;
+  if (use_depthwise<T>(shape)) return ConvolutionAlgorithm::depthwise;
   return use_grouped<T>(shape) ? ConvolutionAlgorithm::grouped : ConvolutionAlgorithm::gemm;
 }
 
@@ -71,6 +77,8 @@ std::string convolution_algorithm(const ConvolutionShape& shape) {
       return "winograd 4x4";
     case ConvolutionAlgorithm::direct:
       return "direct";
+    case ConvolutionAlgorithm::depthwise:
+      return "depthwise";
     case ConvolutionAlgorithm::grouped:
       return "grouped";
     case ConvolutionAlgorithm::pointwise:
@@ -102,6 +110,7 @@ void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const T* x, 
       return winograd_convolve(shape, x, packed_.data(), bias, y);
     if (algorithm_ == ConvolutionAlgorithm::direct) return direct_convolve(shape, x, packed_.data(), bias, y);
     if (algorithm_ == ConvolutionAlgorithm::pointwise) return pointwise_convolve(shape, x, weight_, bias, y);
+    if (algorithm_ == ConvolutionAlgorithm::depthwise) depthwise_convolve(shape, x, weight_, bias, y);
     if (algorithm_ == ConvolutionAlgorithm::grouped) grouped_convolve(shape, x, weight_, bias, y);
   }
   if (algorithm_ == ConvolutionAlgorithm::gemm) gemm_convolve(shape, x, weight_, bias, y);
@@ -121,6 +130,7 @@ void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T*
     if (use_pointwise<T>(shape)) return pointwise_convolve_backward_data(shape, dy, weight, bias, dx);
     if (direct_applies_backward_data(shape))
       return direct_convolve_backward_data(shape, dy, weight, bias, dx);
+    if (use_depthwise<T>(shape)) return depthwise_convolve_backward_data(shape, dy, weight, bias, dx);
     if (use_grouped<T>(shape)) return grouped_convolve_backward_data(shape, dy, weight, bias, dx);
   }
   gemm_convolve_backward_data(shape, dy, weight, bias, dx);
@@ -133,6 +143,7 @@ void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const 
     if (pointwise_applies_backward_weights(shape))
       return pointwise_convolve_backward_weights(shape, x, dy, dweight);
     if (use_direct<T>(shape)) return direct_convolve_backward_weights(shape, x, dy, dweight);
+    if (use_depthwise<T>(shape)) return depthwise_convolve_backward_weights(shape, x, dy, dweight);
     if (use_grouped<T>(shape)) return grouped_convolve_backward_weights(shape, x, dy, dweight);
   }
   gemm_convolve_backward_weights(shape, x, dy, dweight);

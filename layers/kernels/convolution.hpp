@@ -40,7 +40,7 @@ struct ConvolutionShape {
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape);
 
-enum class ConvolutionAlgorithm { gemm, direct, grouped, pointwise, winograd };
+enum class ConvolutionAlgorithm { gemm, direct, grouped, depthwise, pointwise, winograd };
 
 /// Weights in the form that the algorithm for `shape` wants. `weight` has to stay.
 template <class T>

@@ -111,6 +111,7 @@ struct Correlation {
 };
 
 constexpr Index kOutputs = 16;  // neighbors in a row of a filter matrix that are copied together
+constexpr Index kInputs = 16;  // whose weights for so many outputs stay in L1 while all taps are gone through
 
 // Calls run(g, k, count, c, i, j, its place) for every run of neighboring outputs, from k on, of which
 // `count` exist; the others are padding.
@@ -123,12 +124,13 @@ void for_each_run(const FilterMatrix& matrix, const Run& run) {
                     for (Index part = begin; part < end; ++part) {
                       const Index g = part / parts, k = part % parts * kOutputs;
                       const Index count = std::min(kOutputs, matrix.outputs - k);
-                      for (Index c = 0; c < matrix.inputs; ++c)
+                      for (Index first = 0; first < matrix.inputs; first += kInputs)
                         for (Index i = 0; i < matrix.taps.h; ++i)
-                          for (Index j = 0; j < matrix.taps.w; ++j) {
-                            const Index row = (i * matrix.taps.w + j) * matrix.inputs + c;
-                            run(g, k, count, c, i, j, g * matrix.group_size() + row * matrix.columns + k);
-                          }
+                          for (Index j = 0; j < matrix.taps.w; ++j)
+                            for (Index c = first; c < std::min(first + kInputs, matrix.inputs); ++c) {
+                              const Index row = (i * matrix.taps.w + j) * matrix.inputs + c;
+                              run(g, k, count, c, i, j, g * matrix.group_size() + row * matrix.columns + k);
+                            }
                     }
                   });
 }
@@ -140,6 +142,11 @@ void pack(const FilterMatrix& matrix, const float* weight, Index step, const Pla
   for_each_run(matrix, [&](Index g, Index k, Index count, Index c, Index i, Index j, Index first) {
     const float* const from = weight + place(g, k, c, i, j);
     float* const to = packed + first;
+    if (count == kOutputs) {
+#pragma GCC unroll 16
+      for (Index n = 0; n < kOutputs; ++n) to[n] = from[n * step];
+      return;
+    }
     for (Index n = 0; n < count; ++n) to[n] = from[n * step];
     std::fill_n(to + count, std::min(kOutputs, matrix.columns - k) - count, 0.0f);
   });

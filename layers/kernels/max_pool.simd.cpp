@@ -29,32 +29,6 @@ inline void pool_one(const T* x, Index oy, Index ox, const PoolGeometry& g, T& y
   position = static_cast<Position>(where);
 }
 
-template <class V>
-constexpr Index kLanesOf = static_cast<Index>(sizeof(V) / sizeof(V{}[0]));
-
-// Lane i is lane kFrom(i) of a and b side by side.
-template <auto kFrom, class V, Index... kLane>
-inline V shuffle(const V& a, const V& b, std::integer_sequence<Index, kLane...>) {
-  return __builtin_shufflevector(a, b, kFrom(kLane)...);
-}
-
-// a and b side by side are blocks of kBlock lanes: every other one of them, from block kFirst on, 0 or 1.
-template <Index kBlock, Index kFirst, class V>
-inline V every_other(const V& a, const V& b) {
-  constexpr auto from = [](Index lane) { return (lane / kBlock * 2 + kFirst) * kBlock + lane % kBlock; };
-  return shuffle<from>(a, b, std::make_integer_sequence<Index, kLanesOf<V>>());
-}
-
-// Its inverse: the first (kHalf = 0) or the second half of a block of a, a block of b, the next of a, …
-template <Index kBlock, Index kHalf, class V>
-inline V alternating(const V& a, const V& b) {
-  constexpr auto from = [](Index lane) {
-    const Index at = kHalf * kLanesOf<V> + lane, block = at / kBlock;
-    return block % 2 * kLanesOf<V> + block / 2 * kBlock + at % kBlock;
-  };
-  return shuffle<from>(a, b, std::make_integer_sequence<Index, kLanesOf<V>>());
-}
-
 // x[kFirst], x[kFirst + 2], … with kFirst 0 or 1; reads twice as many values from x on as it returns and no
 // more.
 template <class V, Index kFirst, class T>

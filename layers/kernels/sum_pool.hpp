@@ -26,7 +26,8 @@ struct SumPool {
   void (*sum)(const T* x, T* y, Index planes, const WeightedWindows<T>& windows, T* row);
   /// x = for each pixel the weighted sum of the y of the windows that it lies in.
   void (*spread)(const T* y, T* x, Index planes, const WeightedWindows<T>& windows, T* row);
-  /// y[p] = sum of the `size` values of plane p, added in double, / size.
+  /// y[p] = the mean of the `size` values of plane p: its first one plus that of the differences from it,
+  /// which are added up by fours in T, and these in double.
   void (*mean)(const T* x, T* y, Index planes, Index size);
 };
 

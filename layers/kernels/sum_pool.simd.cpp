@@ -3,9 +3,10 @@
 #include <cstring>
 
 #include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/vectors.hpp"
 
-// Plain loops, which the compiler turns into vector code for each instruction set: for that, strides of 1 and
-// 2 are constants.
+// Plain loops, mostly, which the compiler turns into vector code for each instruction set: for that, strides
+// of 1 and 2 are constants.
 namespace strata::kernels {
 namespace {
 
@@ -124,29 +125,76 @@ void spread(const T* y, T* x, Index planes, const WeightedWindows<T>& windows, T
   }
 }
 
-// Halves upon halves, each a vector.
-template <Index kCount>
-double total(double* sums) {
-  if constexpr (kCount == 1) {
+constexpr Index kTerms = 4;  // of a mean that are added in T before they go to double
+
+// kWidth vectors to one, whose lane i is the sum of the lanes of vector i.
+template <Index kWidth, class V>
+inline V totals(V* sums) {
+  if constexpr (kWidth == 1) {
     return sums[0];
   } else {
-    for (Index lane = 0; lane < kCount / 2; ++lane) sums[lane] += sums[lane + kCount / 2];
-    return total<kCount / 2>(sums);
+    for (Index i = 0; i < kWidth / 2; ++i)
+      sums[i] =
+          every_other<1, 0>(sums[2 * i], sums[2 * i + 1]) + every_other<1, 1>(sums[2 * i], sums[2 * i + 1]);
+    return totals<kWidth / 2>(sums);
   }
 }
 
+constexpr Index kSums = 16;
+
+// The sum of x - shift, in parts and what is left over.
 template <class T>
-void mean(const T* x, T* y, Index planes, Index size) {
-  constexpr Index kSums = 16;
-  const double factor = 1 / static_cast<double>(size);
-  for (Index plane = 0; plane < planes; ++plane, x += size) {
-    double sums[kSums] = {};
+struct PlaneSum {
+  double parts[kSums] = {};
+  double rest = 0;
+
+  // Four terms at a time are added in T.
+  [[gnu::always_inline]] void add_large(const T* x, T shift, Index size) {
+    Index i = 0;
+    for (; i + kTerms * kSums <= size; i += kTerms * kSums)
+      for (Index lane = 0; lane < kSums; ++lane) {
+        T sum = x[i + lane] - shift;
+        for (Index term = 1; term < kTerms; ++term) sum += x[i + term * kSums + lane] - shift;
+        parts[lane] += static_cast<double>(sum);
+      }
+    for (; i < size; ++i) rest += static_cast<double>(x[i] - shift);
+  }
+  [[gnu::always_inline]] void add(const T* x, Index size) {
     Index i = 0;
     for (; i + kSums <= size; i += kSums)
-      for (Index lane = 0; lane < kSums; ++lane) sums[lane] += static_cast<double>(x[i + lane]);
-    double rest = 0;
+      for (Index lane = 0; lane < kSums; ++lane) parts[lane] += static_cast<double>(x[i + lane]);
     for (; i < size; ++i) rest += static_cast<double>(x[i]);
-    y[plane] = static_cast<T>((total<kSums>(sums) + rest) * factor);
+  }
+};
+
+// The sums of as many planes as a vector has lanes become one vector. Each plane's are of the same order
+// wherever it is.
+template <class T>
+void mean(const T* x, T* y, Index planes, Index size) {
+  constexpr Index kLanes = kMostLanes<double>;
+  using Sums = Vector<double, kLanes>;
+  const double factor = 1 / static_cast<double>(size);
+  const bool large = sizeof(T) < sizeof(double) && size >= 4 * kTerms * kSums;
+  for (Index plane = 0; plane < planes; plane += kLanes, x += kLanes * size) {
+    const Index count = smaller(kLanes, planes - plane);
+    Sums sums[kLanes] = {};
+    double rest[kLanes] = {}, shifts[kLanes] = {};
+    for (Index p = 0; p < count; ++p) {
+      const T* const from = x + p * size;
+      PlaneSum<T> sum;
+      if (large) {
+        const T shift = *from - *from == 0 ? *from : T{0};  // unless it is infinite
+        shifts[p] = static_cast<double>(shift);
+        sum.add_large(from, shift, size);
+      } else {
+        sum.add(from, size);
+      }
+      for (Index part = 0; part < kSums; part += kLanes) sums[p] += load<Sums>(sum.parts + part);
+      rest[p] = sum.rest;
+    }
+    T means[kLanes];
+    store(convert<T, kLanes>(load<Sums>(shifts) + (totals<kLanes>(sums) + load<Sums>(rest)) * factor), means);
+    for (Index p = 0; p < count; ++p) y[plane + p] = means[p];
   }
 }
 

@@ -173,7 +173,9 @@ TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   EXPECT_EQ(Conv2D<float>(32, 32, 1, {.padding = 1}).algorithm({8, 32, 16, 16}), "gemm");
   EXPECT_EQ(Conv2D<float>(64, 64, 1, {.groups = 2}).algorithm({8, 64, 16, 16}), "pointwise");
   EXPECT_EQ(Conv2D<float>(62, 62, 1, {.groups = 2}).algorithm({8, 62, 16, 16}), "gemm");
-  EXPECT_EQ(Conv2D<float>(64, 64, 1, {.groups = 64}).algorithm({8, 64, 16, 16}), "grouped");
+  EXPECT_EQ(Conv2D<float>(64, 64, 1, {.groups = 64}).algorithm({8, 64, 16, 16}), "depthwise");
+  EXPECT_EQ(Conv2D<float>(64, 64, 3, {.padding = 1, .groups = 64}).algorithm({8, 64, 40, 16}), "depthwise");
+  EXPECT_EQ(Conv2D<float>(64, 64, 3, {.padding = 1, .groups = 64}).algorithm({8, 64, 16, 17}), "grouped");
   testing::for_each_instruction_set([] {
     const Index half = kernels::table<kernels::PixelLayout>().lanes / 2;
     EXPECT_EQ(Conv2D<float>(3, half, 7).algorithm({8, 3, 16, 16}), "direct");
