@@ -29,7 +29,8 @@ inline void with_size(const DepthwiseTaps& taps, const Body& body) {
 }
 
 template <Index kRows, Index kColumns>
-inline Vector window_sum(const float* x, const DepthwiseTaps& taps, const float* weights, float bias, Index p) {
+inline Vector window_sum(const float* x, const DepthwiseTaps& taps, const float* weights, float bias,
+                         Index p) {
   const Index rows = kRows == kAny ? taps.rows : kRows, columns = kColumns == kAny ? taps.columns : kColumns;
   Vector sum(bias);
 #pragma GCC unroll 5

@@ -100,8 +100,8 @@ void depthwise_convolve(const ConvolutionShape& s, const float* x, const float* 
   correlate(s, x, weight, bias, y);
 }
 
-// Sizes are the same, so that the paddings on both sides are, too: dx is the correlation of dy with the filters
-// turned by 180 degrees.
+// Sizes are the same, so that the paddings on both sides are, too: dx is the correlation of dy with the
+// filters turned by 180 degrees.
 void depthwise_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
                                       const float* bias, float* dx) {
   const Scratch<float> turned(s.in_channels * s.filter_size());

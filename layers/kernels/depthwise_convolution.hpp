@@ -5,8 +5,8 @@
 
 namespace strata::kernels {
 
-/// Whether these functions can compute it and are faster than the others: a filter for each channel, of narrow
-/// planes.
+/// Whether these functions can compute it and are faster than the others: a filter for each channel, of
+/// narrow planes.
 bool depthwise_applies(const ConvolutionShape& shape);
 
 void depthwise_convolve(const ConvolutionShape& shape, const float* x, const float* weight, const float* bias,

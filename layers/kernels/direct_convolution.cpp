@@ -5,30 +5,12 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct.hpp"
+#include "strata/layers/kernels/direct_filters.hpp"
 #include "strata/layers/kernels/row_blocks.hpp"
 #include "strata/layers/kernels/taps.hpp"
 
 namespace strata::kernels {
 namespace {
-
-// Filters as the kernel wants them, group by group: row (i, j, c) of (taps.h, taps.w, inputs) holds the
-// weights of every output of the group, padded to `columns`.
-struct FilterMatrix {
-  Index groups;
-  Size2D taps;
-  Index inputs;  // of a group, as are the outputs
-  Index outputs;
-  Index columns;
-
-  FilterMatrix(Index groups_, Size2D taps_, Index inputs_, Index outputs_)
-      : groups(groups_),
-        taps(taps_),
-        inputs(inputs_),
-        outputs(outputs_),
-        columns(round_up(outputs, table<PixelLayout>().lanes)) {}
-  Index group_size() const { return taps.h * taps.w * inputs * columns; }
-  Index size() const { return groups * group_size(); }
-};
 
 // Those of `taps` rows of taps, one every `step` rows from row `top` on, that lie in an image.
 RowRange taps_inside(Index top, Index step, Index taps, Index height) {
@@ -109,48 +91,6 @@ struct Correlation {
                        pixels.at(rows.begin - top, padding.w));
   }
 };
-
-constexpr Index kOutputs = 16;  // neighbors in a row of a filter matrix that are copied together
-constexpr Index kInputs = 16;  // whose weights for so many outputs stay in L1 while all taps are gone through
-
-// Calls run(g, k, count, c, i, j, its place) for every run of neighboring outputs, from k on, of which
-// `count` exist; the others are padding.
-template <class Run>
-void for_each_run(const FilterMatrix& matrix, const Run& run) {
-  const Index parts = ceil_div(matrix.columns, kOutputs),
-              rows = matrix.taps.h * matrix.taps.w * matrix.inputs;
-  parallel_ranges(matrix.groups * parts, std::max<Index>(1, (Index{1} << 9) / rows),
-                  [&](Index begin, Index end) {
-                    for (Index part = begin; part < end; ++part) {
-                      const Index g = part / parts, k = part % parts * kOutputs;
-                      const Index count = std::min(kOutputs, matrix.outputs - k);
-                      for (Index first = 0; first < matrix.inputs; first += kInputs)
-                        for (Index i = 0; i < matrix.taps.h; ++i)
-                          for (Index j = 0; j < matrix.taps.w; ++j)
-                            for (Index c = first; c < std::min(first + kInputs, matrix.inputs); ++c) {
-                              const Index row = (i * matrix.taps.w + j) * matrix.inputs + c;
-                              run(g, k, count, c, i, j, g * matrix.group_size() + row * matrix.columns + k);
-                            }
-                    }
-                  });
-}
-
-// The filter matrix of weights: that of (g, k, c, i, j) is weight[place(g, k, c, i, j)], and the next
-// output's is `step` further.
-template <class Place>
-void pack(const FilterMatrix& matrix, const float* weight, Index step, const Place& place, float* packed) {
-  for_each_run(matrix, [&](Index g, Index k, Index count, Index c, Index i, Index j, Index first) {
-    const float* const from = weight + place(g, k, c, i, j);
-    float* const to = packed + first;
-    if (count == kOutputs) {
-#pragma GCC unroll 16
-      for (Index n = 0; n < kOutputs; ++n) to[n] = from[n * step];
-      return;
-    }
-    for (Index n = 0; n < count; ++n) to[n] = from[n * step];
-    std::fill_n(to + count, std::min(kOutputs, matrix.columns - k) - count, 0.0f);
-  });
-}
 
 // The terms of a sum over a window of pixels: a term for each channel of each tap. A row of taps that lie
 // side by side is one run of terms; each of the others is a run.

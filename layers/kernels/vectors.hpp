@@ -44,8 +44,8 @@ inline void store(const V& values, T* x) {
   std::memcpy(x, &values, sizeof(V));
 }
 
-// Converts elements. GCC has instructions for a change of integers' size by two; for others it would go element
-// by element.
+// Converts elements. GCC has instructions for a change of integers' size by two; for others it would go
+// element by element.
 template <class To, Index kLanes, class From>
 inline Vector<To, kLanes> convert(From from) {
   constexpr Index kBytes = static_cast<Index>(sizeof(From)) / kLanes,

@@ -29,9 +29,9 @@ TEST(DepthwiseConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
     Random random(seed);
     const Size2D half = seed % 3 == 0 ? Size2D(1) : pick_size(random, 0, seed % 7 == 0 ? 4 : 2);
-    ConvCase c = depthwise_case(pick(random, 1, 5), pick(random, 1, 9),
-                                {pick(random, 1, 20), pick(random, 1, 16)}, {2 * half.h + 1, 2 * half.w + 1},
-                                seed % 5 < 3 ? Size2D(1) : pick_size(random, 1, 3));
+    ConvCase c =
+        depthwise_case(pick(random, 1, 5), pick(random, 1, 9), {pick(random, 1, 20), pick(random, 1, 16)},
+                       {2 * half.h + 1, 2 * half.w + 1}, seed % 5 < 3 ? Size2D(1) : pick_size(random, 1, 3));
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
     ASSERT_TRUE(kernels::depthwise_applies(problem.shape));
