@@ -31,7 +31,8 @@ struct FilterMatrix {
 };
 
 constexpr Index kOutputsAtOnce = 16;  // neighbors in a row of a filter matrix that are copied together
-constexpr Index kInputsAtOnce = 16;  // whose weights for so many outputs stay in L1 while all taps are gone through
+constexpr Index kInputsAtOnce =
+    16;  // whose weights for so many outputs stay in L1 while all taps are gone through
 
 /// Calls run(g, k, count, c, i, j, its place) for every run of neighboring outputs, from k on, of which
 /// `count` exist; the others are padding.
