@@ -22,13 +22,12 @@ constexpr int max_rows(int vectors) {
   return kLanes == 16 ? kSums / kVectors : kSums / vectors;
 }
 
-// `adjacent`: the rows of a lie side by side, so that their addresses take no registers.
+// The tile whose first row is row `place` of a line. `adjacent`: the rows of a lie side by side, so that
+// their addresses take no registers.
 template <int rows, int vectors, bool adjacent>
-void multiply_tile(const Product& p, Index m, Index n) {
+void multiply_tile(const Product& p, Index line, Index place, Index n) {
   const float* a[rows];
   float* c[rows];
-  const Index line = m / p.line_rows;
-  Index place = m % p.line_rows;
   a[0] = p.a + line * p.a_line + place * p.a_row;
   c[0] = p.c + line * p.c_line + place * p.c_row + n;
   const Index a_wrap = p.a_line - (p.line_rows - 1) * p.a_row,
@@ -88,11 +87,14 @@ void multiply_columns(const Product& p, Index n) {
   }
   (heights);
   const auto& tiles = p.a_row == 1 && p.line_rows == p.rows ? adjacent : any;
-  Index count = ceil_div(p.rows, max_rows(vectors));
-  for (Index m = 0; m < p.rows; --count) {
-    const Index rows = ceil_div(p.rows - m, count);
-    tiles[static_cast<std::size_t>(rows - 1)](p, m, n);
-    m += rows;
+  Index count = ceil_div(p.rows, Index{max_rows(vectors)});
+  const Index rows = p.rows / count;
+  Index taller = p.rows - count * rows;  // tiles, by one row
+  Index line = 0, place = 0;
+  for (; count > 0; --count) {
+    const Index height = rows + (taller-- > 0);
+    tiles[static_cast<std::size_t>(height - 1)](p, line, place, n);
+    for (place += height; place >= p.line_rows; place -= p.line_rows) ++line;  // faster than divisions
   }
 }
 

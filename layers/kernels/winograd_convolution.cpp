@@ -1,8 +1,8 @@
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
-#include "strata/framework/blas.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/matrix_product.hpp"
 #include "strata/layers/kernels/winograd_tiles.hpp"
 
 namespace strata::kernels {
@@ -138,9 +138,9 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
   for (Index f = 0; f < kernel.frequencies; ++f) {
     if (in_place) y.fetch(block, f, kernel.frequencies);
     if (const RowRange used = tiles.rows(f); used.count() > 0)
-      gemm<float>(Transpose::no, Transpose::no, used.count(), channels, filters.matrices.rows, 1,
-                  inputs.matrix(f) + used.begin * in, in, filters.data + f * filters.matrices.stride(),
-                  filters.matrices.columns, 0, products.matrix(f) + used.begin * out, out);
+      multiply({used.count(), filters.matrices.rows, channels, inputs.matrix(f) + used.begin * in, in, 1,
+                filters.data + f * filters.matrices.stride(), filters.matrices.columns,
+                products.matrix(f) + used.begin * out, out, false});
   }
 
   const auto& layout = table<PixelLayout>();
@@ -275,9 +275,8 @@ class BackwardPass {
       for (Index f = 0; f < kernel_.frequencies; ++f) {
         const RowRange used = block_tiles.rows(f);
         if (used.count() > 0)
-          gemm<float>(Transpose::yes, Transpose::no, s_.in_channels, s_.out_channels, used.count(), 1,
-                      inputs.matrix(f) + used.begin * in_, in_, gradients.matrix(f) + used.begin * out_, out_,
-                      b == first ? 0 : 1, sum + f * stride_, out_);
+          multiply({s_.in_channels, used.count(), s_.out_channels, inputs.matrix(f) + used.begin * in_, 1,
+                    in_, gradients.matrix(f) + used.begin * out_, out_, sum + f * stride_, out_, b != first});
         else if (b == first)
           std::fill_n(sum + f * stride_, s_.in_channels * out_, 0.0f);
       }

@@ -1,0 +1,43 @@
+#include "strata/layers/kernels/matrix_product.hpp"
+
+#include "strata/framework/blas.hpp"
+#include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/direct.hpp"
+#include "strata/layers/kernels/index_math.hpp"
+#include "strata/layers/kernels/pixels.hpp"
+
+namespace strata::kernels {
+namespace {
+
+void multiply_by_blas(const MatrixProduct& p) {
+  const bool transposed = p.a_term != 1;
+  gemm<float>(transposed ? Transpose::yes : Transpose::no, Transpose::no, p.rows, p.columns, p.terms, 1, p.a,
+              transposed ? p.a_term : p.a_row, p.b, p.b_row, p.accumulate ? 1 : 0, p.c, p.c_row);
+}
+
+}  // namespace
+
+// OpenBLAS has code of its own for small matrices with AVX-512 alone. With others it clears c and copies a
+// and b before it multiplies; our loops need not, and a step of the vgg network takes 0.78 of the time.
+void multiply(const MatrixProduct& p) {
+  if (instruction_set() == InstructionSet::avx512) return multiply_by_blas(p);
+  const Run all{0, 0};
+  table<Direct>().multiply({.rows = p.rows,
+                            .line_rows = p.rows,
+                            .columns = round_up(p.columns, table<PixelLayout>().lanes),
+                            .run_count = 1,
+                            .run_length = p.terms,
+                            .runs = &all,
+                            .a = p.a,
+                            .a_line = 0,
+                            .a_row = p.a_row,
+                            .a_term = p.a_term,
+                            .b = p.b,
+                            .b_row = p.b_row,
+                            .c = p.c,
+                            .c_line = 0,
+                            .c_row = p.c_row,
+                            .accumulate = p.accumulate});
+}
+
+}  // namespace strata::kernels
