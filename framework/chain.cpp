@@ -5,24 +5,26 @@
 namespace strata {
 
 template <class T>
-Chain<T>::Chain(std::vector<Layer<T>*> layers, const Chain* like, Taken taken)
-    : layers_(std::move(layers)), fused_(like && like->fused_) {
-  std::span<Layer<T>* const> rest(layers_);
-  rest = rest.subspan(taken.first_in_training);
-  rest = rest.first(rest.size() - taken.last_in_training);
+Chain<T>::Chain(std::vector<Layer<T>*> layers, const Chain* like, Taken taken) : layers_(std::move(layers)) {
+  if (like) {
+    fused_ = like->fused_;
+    layouts_ = like->layouts_;
+  }
+  auto rest = std::span<Layer<T>* const>(layers_).subspan(taken.in_training);
   while (!rest.empty()) {
     auto fused = rest[0]->fuse_training(rest);
     const std::size_t size = fused ? static_cast<std::size_t>(fused->size()) : 1;
     training_.push_back({rest[0], std::move(fused)});
     rest = rest.subspan(size);
   }
-  rest = std::span<Layer<T>* const>(layers_).subspan(taken.first_in_inference);
+  rest = std::span<Layer<T>* const>(layers_).subspan(taken.in_inference);
   while (!rest.empty()) {
     auto fused = rest[0]->fuse_inference(rest);
     const std::size_t size = fused ? static_cast<std::size_t>(fused->size()) : 1;
     inference_.push_back({rest[0], std::move(fused)});
     rest = rest.subspan(size);
   }
+  set_layouts();
 }
 
 template <class T>
@@ -31,8 +33,32 @@ bool Chain<T>::may_fuse() {
 }
 
 template <class T>
-Shared<T> Chain<T>::forward(Shared<T> x, bool fuse) {
+bool Chain<T>::takes_pixels(const Shape& x) const {
+  return !training_.empty() && training_.front().fused && training_.front().fused->takes_pixels(x);
+}
+
+template <class T>
+bool Chain<T>::gives_pixels(const Shape& x) const {
+  if (training_.empty() || !training_.back().fused) return false;
+  Shape in = x;
+  for (auto layer = layers_.begin(); *layer != training_.back().layer; ++layer)
+    in = (*layer)->output_shape(in);
+  return training_.back().fused->gives_pixels(in);
+}
+
+template <class T>
+void Chain<T>::set_layouts() {
+  for (std::size_t i = 0; i < training_.size(); ++i)
+    if (training_[i].fused)
+      training_[i].fused->set_layouts(i == 0 ? layouts_.x : ImageLayout::planes,
+                                      i + 1 == training_.size() ? layouts_.y : ImageLayout::planes);
+}
+
+template <class T>
+Shared<T> Chain<T>::forward(Shared<T> x, bool fuse, Layouts layouts) {
   fused_ = fuse;
+  layouts_ = layouts;
+  set_layouts();
   if (!fused_) {
     for (Layer<T>* layer : layers_) x = layer->forward(std::move(x).take());
     return x;

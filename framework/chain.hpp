@@ -9,11 +9,15 @@ namespace strata {
 template <class T>
 class Chain {
  public:
-  /// Layers that joins stand for where layers are fused: how many of the first ones, and of the last.
+  /// How many of the first layers the join before them stands for, where layers are fused.
   struct Taken {
-    std::size_t first_in_training = 0;
-    std::size_t last_in_training = 0;
-    std::size_t first_in_inference = 0;
+    std::size_t in_training = 0;
+    std::size_t in_inference = 0;
+  };
+  /// How x and dx and how y and dy lie in memory.
+  struct Layouts {
+    ImageLayout x = ImageLayout::planes;
+    ImageLayout y = ImageLayout::planes;
   };
 
   Chain() = default;
@@ -23,8 +27,13 @@ class Chain {
   /// Whether layers are fused now: fusion is on and FiniteChecks need not see each of them.
   static bool may_fuse();
 
+  /// Of the fused layers, for an x of this shape: whether x and dx may be of pixels; whether y and dy may.
+  bool takes_pixels(const Shape& x) const;
+  bool gives_pixels(const Shape& x) const;
+
   // Where others hold x or dy, a copy is made only if the first layer needs one (the last in backward).
-  Shared<T> forward(Shared<T> x, bool fuse = may_fuse());
+  /// `layouts`: planes unless layers are fused.
+  Shared<T> forward(Shared<T> x, bool fuse = may_fuse(), Layouts layouts = {});
   /// By the way that forward went.
   Shared<T> backward(Shared<T> dy);
   void backward_parameters(Shared<T> dy);
@@ -34,6 +43,7 @@ class Chain {
   bool is_taken() const { return training_.empty() && !layers_.empty(); }
 
  private:
+  void set_layouts();
   Shared<T> backward_from(std::size_t first, Shared<T> dy);
 
   std::vector<Layer<T>*> layers_;
@@ -48,7 +58,9 @@ class Chain {
   };
   std::vector<TrainingStep> training_;
   std::vector<InferenceStep> inference_;
+  // Of the last forward.
   bool fused_ = false;
+  Layouts layouts_;
 };
 
 extern template class Chain<float>;

@@ -1,9 +1,9 @@
 // Fusion: layers in a row that run as one, in fewer passes over memory.
 #pragma once
 
-#include <optional>
 #include <vector>
 
+#include "strata/framework/image_layout.hpp"
 #include "strata/framework/shared.hpp"
 
 namespace strata {
@@ -22,6 +22,15 @@ class TrainingFusion {
   virtual ~TrainingFusion() = default;
   /// How many layers it stands for.
   virtual Index size() const = 0;
+  /// For an x of this shape: whether x and dx may be of pixels; whether y and dy may.
+  virtual bool takes_pixels(const Shape& /*x*/) const { return false; }
+  virtual bool gives_pixels(const Shape& /*x*/) const { return false; }
+  /// Settles the layouts of x and dx and of y and dy, for the calls that follow; planes unless it is called.
+  void set_layouts(ImageLayout x, ImageLayout y) {
+    x_layout_ = x;
+    y_layout_ = y;
+  }
+
   virtual Tensor<T> forward(Tensor<T> x) = 0;
   virtual Tensor<T> backward(Tensor<T> dy) = 0;
   /// The same for an x or dy that others may still need.
@@ -29,6 +38,14 @@ class TrainingFusion {
   virtual Tensor<T> backward_shared(Shared<T> dy) { return backward(std::move(dy).take()); }
   /// backward without dL/d(input).
   virtual void backward_parameters(Shared<T> dy) { backward_shared(std::move(dy)); }
+
+ protected:
+  ImageLayout x_layout() const { return x_layout_; }
+  ImageLayout y_layout() const { return y_layout_; }
+
+ private:
+  ImageLayout x_layout_ = ImageLayout::planes;
+  ImageLayout y_layout_ = ImageLayout::planes;
 };
 
 /// The same for infer, which many threads may call at once. Made by Layer::fuse_inference.
@@ -42,8 +59,7 @@ class InferenceFusion {
   virtual Tensor<T> infer_shared(const Tensor<T>& x) const { return infer(copy(x)); }
 };
 
-/// Stands for a join, for layers of the chain behind it and perhaps for the last layer of a branch, whose
-/// input it then takes in place of the output. What they remember stays with the layers. Made by
+/// Stands for a join and for layers of the chain behind it. What they remember stays with the layers. Made by
 /// Join::fuse_training.
 template <class T>
 class JoinTraining {
@@ -51,14 +67,14 @@ class JoinTraining {
   virtual ~JoinTraining() = default;
   /// How many of the layers behind it stands for.
   virtual Index size() const = 0;
-  /// The branch whose last layer it stands for.
-  virtual std::optional<std::size_t> branch() const { return std::nullopt; }
+  /// Whether every x, y and their gradients may be of pixels, all together.
+  virtual bool takes_pixels() const { return false; }
   virtual Tensor<T> forward(std::vector<Shared<T>> x) = 0;
   /// `dy`: the gradients of one consumer or of two, to be added. Returns dL/dx for each x.
   virtual std::vector<Shared<T>> backward(std::vector<Shared<T>> dy) = 0;
 };
 
-/// The same for infer, without branches. Made by Join::fuse_inference.
+/// The same for infer. Made by Join::fuse_inference.
 template <class T>
 class JoinInference {
  public:

@@ -1,11 +1,10 @@
 #include "strata/framework/graph.hpp"
 
 #include <algorithm>
-#include <queue>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "strata/framework/inference_parts.hpp"
+#include "strata/framework/wiring.hpp"
 
 namespace strata {
 namespace {
@@ -63,6 +62,7 @@ Graph<T>::Graph(const Graph& other)
       outputs_(other.outputs_),
       fused_(other.fused_),
       shapes_(other.shapes_),
+      layouts_(other.layouts_),
       backward_of_several_due_(other.backward_of_several_due_) {
   for (const Node& node : other.nodes_)
     nodes_.push_back({node.name, node.from, node.layer ? node.layer->clone() : nullptr,
@@ -154,8 +154,8 @@ void Graph<T>::connect(const Graph* like) {
   std::vector<bool> is_last(nodes_.size(), true);
   for (const Node& node : nodes_)
     if (node.layer && continues(node)) is_last[node.sources[0]] = false;
-  // By the node of a chain's last layer, the last entry standing for no chain: its layers, and those that
-  // joins take.
+  // By the node of a chain's last layer, the last entry standing for no chain: its layers, and those that the
+  // join before it takes.
   const std::size_t none = nodes_.size();
   std::vector<std::vector<Layer<T>*>> layers(none + 1);
   std::vector<typename Chain<T>::Taken> taken(none + 1);
@@ -173,19 +173,11 @@ void Graph<T>::connect(const Graph* like) {
   for (const std::size_t i : order_) {
     Node& node = nodes_[i];
     if (!node.join) continue;
-    std::vector<Layer<T>*> last;
-    for (const std::size_t source : node.sources) {
-      const bool is_free =
-          nodes_[source].uses == 1 && layers[source].size() > taken[source].first_in_training;
-      last.push_back(is_free ? layers[source].back() : nullptr);
-    }
     const std::size_t chain = node.uses == 1 ? behind[i] : none;
-    if ((node.training = node.join->fuse_training(last, layers[chain]))) {
-      taken[chain].first_in_training = static_cast<std::size_t>(node.training->size());
-      if (const auto branch = node.training->branch()) taken[node.sources[*branch]].last_in_training = 1;
-    }
+    if ((node.training = node.join->fuse_training(node.sources.size(), layers[chain])))
+      taken[chain].in_training = static_cast<std::size_t>(node.training->size());
     if ((node.inference = node.join->fuse_inference(layers[chain])))
-      taken[chain].first_in_inference = static_cast<std::size_t>(node.inference->size());
+      taken[chain].in_inference = static_cast<std::size_t>(node.inference->size());
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i)
     if (!layers[i].empty())
@@ -193,75 +185,62 @@ void Graph<T>::connect(const Graph* like) {
                                                    like ? like->nodes_[i].chain.get() : nullptr, taken[i]);
 }
 
+// Of pixels are all values of which no one who makes or takes them needs planes.
+template <class T>
+void Graph<T>::choose_layouts() {
+  layouts_.assign(nodes_.size(), fused_ ? ImageLayout::pixels : ImageLayout::planes);
+  const auto is_of_pixels = [&](std::size_t i) { return layouts_[i] == ImageLayout::pixels; };
+  bool changed = fused_;
+  const auto needs_planes = [&](std::size_t i) {
+    changed = changed || is_of_pixels(i);
+    layouts_[i] = ImageLayout::planes;
+  };
+  for (const std::size_t i : inputs_) needs_planes(i);
+  for (const std::size_t i : outputs_) needs_planes(i);
+  const auto visit = [&](std::size_t i) {
+    const Node& node = nodes_[i];
+    std::vector<std::size_t> alike;  // values that have one layout
+    bool may_be_of_pixels = false;
+    if (node.join) {
+      alike = node.sources;
+      may_be_of_pixels = node.training && node.training->takes_pixels();
+    } else if (node.chain && node.chain->is_taken()) {
+      alike = {node.chain_source};
+      may_be_of_pixels = true;
+    } else if (node.chain) {
+      const Shape& x = shapes_[node.chain_source];
+      if (!node.chain->takes_pixels(x)) needs_planes(node.chain_source);
+      if (!node.chain->gives_pixels(x)) needs_planes(i);
+      return;
+    } else {
+      return;
+    }
+    alike.push_back(i);
+    if (!may_be_of_pixels || !std::all_of(alike.begin(), alike.end(), is_of_pixels))
+      for (const std::size_t value : alike) needs_planes(value);
+  };
+  while (std::exchange(changed, false))
+    for (const std::size_t i : order_) visit(i);
+}
+
 template <class T>
 std::string Graph<T>::find_problem() {
   if (inputs_.empty()) return "has no input";
   if (output_names_.empty()) return "has no output";
-
-  std::unordered_map<std::string, std::size_t> index;
-  for (std::size_t i = 0; i < nodes_.size(); ++i) index[nodes_[i].name] = i;
-  std::vector<std::vector<std::size_t>> consumers(nodes_.size());
+  std::vector<detail::NamedNode> named;
+  for (const Node& node : nodes_) named.push_back({node.name, node.from});
+  detail::Wiring wiring(named, output_names_);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    nodes_[i].sources.clear();
-    for (const std::string& from : nodes_[i].from) {
-      const auto source = index.find(from);
-      if (source == index.end())
-        return quoted(nodes_[i].name) + " takes " + quoted(from) + ", which is not in the graph";
-      nodes_[i].sources.push_back(source->second);
-      consumers[source->second].push_back(i);
-    }
+    nodes_[i].sources = std::move(wiring.sources[i]);
+    nodes_[i].uses = wiring.uses[i];
   }
-  outputs_.clear();
-  for (const std::string& name : output_names_) {
-    const auto node = index.find(name);
-    if (node == index.end()) return "the output " + quoted(name) + " is not in the graph";
-    outputs_.push_back(node->second);
-  }
-
-  // Kahn's algorithm; of the nodes that are ready, the one that was named first comes first.
-  order_.clear();
-  std::vector<std::size_t> missing(nodes_.size());
-  std::vector<bool> ordered(nodes_.size());
-  std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> ready;
-  for (std::size_t i = 0; i < nodes_.size(); ++i)
-    if ((missing[i] = nodes_[i].sources.size()) == 0) ready.push(i);
-  while (!ready.empty()) {
-    const std::size_t node = ready.top();
-    ready.pop();
-    order_.push_back(node);
-    ordered[node] = true;
-    for (const std::size_t consumer : consumers[node])
-      if (--missing[consumer] == 0) ready.push(consumer);
-  }
-  if (order_.size() < nodes_.size()) return find_cycle(ordered);
-
-  for (std::size_t i = 0; i < nodes_.size(); ++i) nodes_[i].uses = consumers[i].size();
-  for (const std::size_t node : outputs_) ++nodes_[node].uses;
-  for (const Node& node : nodes_)
-    if (node.uses == 0) return quoted(node.name) + " is not used: nothing takes it and it is not an output";
+  order_ = std::move(wiring.order);
+  outputs_ = std::move(wiring.outputs);
+  if (!wiring.problem.empty()) return wiring.problem;
   std::unordered_set<std::string> seen;
   if (const std::string shared = find_shared_path(*this, "", seen); !shared.empty())
     return "there are two layers with the path " + quoted(shared);
   return "";
-}
-
-template <class T>
-std::string Graph<T>::find_cycle(const std::vector<bool>& ordered) const {
-  // A node that could not be ordered has a source that could not be: go back until a node comes again.
-  std::vector<std::size_t> walk{
-      static_cast<std::size_t>(std::find(ordered.begin(), ordered.end(), false) - ordered.begin())};
-  while (true) {
-    const std::vector<std::size_t>& sources = nodes_[walk.back()].sources;
-    const std::size_t next =
-        *std::find_if(sources.begin(), sources.end(), [&](std::size_t i) { return !ordered[i]; });
-    const auto first = std::find(walk.begin(), walk.end(), next) - walk.begin();
-    walk.push_back(next);
-    if (first == std::ssize(walk) - 1) continue;
-    std::string text = "there is a cycle: ";
-    for (auto i = std::ssize(walk); i-- > first;)
-      text += quoted(nodes_[walk[i]].name) + (i == first ? "" : " -> ");
-    return text;
-  }
 }
 
 template <class T>
@@ -303,7 +282,7 @@ std::vector<Tensor<T>> Graph<T>::run(std::vector<Tensor<T>> x, const RunChain& r
   const auto take = [&](std::size_t i) { return --uses[i] == 0 ? std::move(values[i]) : values[i]; };
   for (const std::size_t i : order_) {
     const Node& node = nodes_[i];
-    if (node.chain) values[i] = run_chain(*node.chain, take(node.chain_source));
+    if (node.chain) values[i] = run_chain(i, take(node.chain_source));
     if (!node.join) continue;
     std::vector<Shared<T>> joined;
     for (const std::size_t source : node.sources) joined.push_back(take(source));
@@ -362,8 +341,13 @@ template <class T>
 std::vector<Tensor<T>> Graph<T>::run_forward(std::vector<Tensor<T>> x) {
   shapes_ = node_shapes(shapes_of(x));
   fused_ = Chain<T>::may_fuse();
+  choose_layouts();
   return run(
-      std::move(x), [&](Chain<T>& chain, Shared<T> value) { return chain.forward(std::move(value), fused_); },
+      std::move(x),
+      [&](std::size_t i, Shared<T> value) {
+        Node& node = nodes_[i];
+        return node.chain->forward(std::move(value), fused_, {layouts_[node.chain_source], layouts_[i]});
+      },
       [&](const Node& node, std::vector<Shared<T>> values) {
         return fused_ && node.training ? node.training->forward(std::move(values))
                                        : node.join->forward(take_all(std::move(values)));
@@ -420,7 +404,7 @@ std::vector<Tensor<T>> Graph<T>::run_infer(std::vector<Tensor<T>> x) const {
   const bool fuse = Chain<T>::may_fuse();
   return run(
       std::move(x),
-      [&](const Chain<T>& chain, Shared<T> value) { return chain.infer(std::move(value), fuse); },
+      [&](std::size_t i, Shared<T> value) { return nodes_[i].chain->infer(std::move(value), fuse); },
       [&](const Node& node, std::vector<Shared<T>> values) {
         return fuse && node.inference ? node.inference->infer(std::move(values))
                                       : node.join->forward(take_all(std::move(values)));

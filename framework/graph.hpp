@@ -103,7 +103,7 @@ class Graph final : public Layer<T> {
   void plan();
   std::string find_problem();
   void connect(const Graph* like);
-  std::string find_cycle(const std::vector<bool>& ordered) const;
+  void choose_layouts();
   void require_single() const;
   std::vector<Shape> node_shapes(const std::vector<Shape>& inputs) const;
   template <class RunChain, class RunJoin>
@@ -125,6 +125,7 @@ class Graph final : public Layer<T> {
   // Of the last forward.
   bool fused_ = false;
   std::vector<Shape> shapes_;             // of every node's value
+  std::vector<ImageLayout> layouts_;      // of every node's value and its gradient
   bool backward_of_several_due_ = false;  // Layer keeps the same for the calls of one tensor
 };
 

@@ -34,11 +34,10 @@ class Join {
   /// The name of the class: "Add".
   virtual std::string type() const = 0;
 
-  /// Something that does the work of this join and of some of its neighbors, or null. `last[k]` is the last
-  /// layer of branch k, or null where there is none or where others take its output too; `next` are the
-  /// layers behind the join. The Graph asks when it is built; what it gets refers to the layers and lives no
-  /// longer than they do.
-  virtual std::unique_ptr<JoinTraining<T>> fuse_training(std::span<Layer<T>* const> /*last*/,
+  /// Something that does the work of this join of so many inputs and of some of `next`, the layers behind it,
+  /// or null. The Graph asks when it is built; what it gets refers to the layers and lives no longer than
+  /// they do.
+  virtual std::unique_ptr<JoinTraining<T>> fuse_training(std::size_t /*inputs*/,
                                                          std::span<Layer<T>* const> /*next*/) const {
     return nullptr;
   }

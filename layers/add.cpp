@@ -27,9 +27,9 @@ std::vector<Tensor<T>> Add<T>::do_backward(Tensor<T> dy, const std::vector<Shape
 }
 
 template <class T>
-std::unique_ptr<JoinTraining<T>> Add<T>::fuse_training(std::span<Layer<T>* const> last,
+std::unique_ptr<JoinTraining<T>> Add<T>::fuse_training(std::size_t inputs,
                                                        std::span<Layer<T>* const> next) const {
-  return std::make_unique<AddTraining<T>>(last, next);
+  return std::make_unique<AddTraining<T>>(inputs, next);
 }
 
 template <class T>

@@ -3,9 +3,9 @@
 
 #include <optional>
 
+#include "strata/framework/image_layout.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/size_2d.hpp"
-#include "strata/layers/kernels/image_stream.hpp"
 
 namespace strata {
 
@@ -87,7 +87,7 @@ class Conv2D final : public Layer<T> {
   Parameter<T> weight_;
   std::optional<Parameter<T>> bias_;
   Shared<T> x_;
-  kernels::ImageLayout x_layout_ = kernels::ImageLayout::planes;  // set and read by ConvolutionRun
+  ImageLayout x_layout_ = ImageLayout::planes;  // set and read by ConvolutionRun
 };
 
 extern template class Conv2D<float>;

@@ -8,8 +8,6 @@
 namespace strata {
 namespace {
 
-using kernels::ImageLayout;
-
 // The next layer, if it is a Wanted; then it is taken off the chain.
 template <class Wanted, class T>
 Wanted* take(std::span<Layer<T>* const>& chain) {
@@ -44,6 +42,16 @@ Index ConvolutionRun<T>::size() const {
 }
 
 template <class T>
+bool ConvolutionRun<T>::gives_pixels(const Shape& x) const {
+  Shape in = x;
+  for (std::size_t k = 0; k + 1 < units_.size(); ++k) {
+    in = units_[k].convolution->output_shape(in);
+    if (units_[k].pool) in = units_[k].pool->output_shape(in);
+  }
+  return abilities(units_.size() - 1, in).y_as_pixels;
+}
+
+template <class T>
 kernels::ImageAbilities ConvolutionRun<T>::abilities(std::size_t k, const Shape& x) const {
   const Conv2D<T>& convolution = *units_[k].convolution;
   kernels::ImageAbilities abilities = kernels::image_abilities<T>(convolution.convolution(x));
@@ -56,7 +64,8 @@ void ConvolutionRun<T>::choose_layouts(std::size_t k, const Shape& x) {
   const Unit& unit = units_[k];
   Shape y = unit.convolution->output_shape(x);
   if (unit.pool) y = unit.pool->output_shape(y);
-  const bool is_last = k + 1 == units_.size(), next = !is_last && abilities(k + 1, y).x_as_pixels;
+  const bool is_last = k + 1 == units_.size();
+  const bool next = is_last ? this->y_layout() == ImageLayout::pixels : abilities(k + 1, y).x_as_pixels;
   const bool pixels = abilities(k, x).y_as_pixels && (unit.pool || next);
   unit.norm->x_layout_ = pixels ? ImageLayout::pixels : ImageLayout::planes;
   if (!is_last)
@@ -80,7 +89,7 @@ Tensor<T> ConvolutionRun<T>::forward_shared(Shared<T> x) {
     choose_layouts(k, in);
     const bool next_streams =
         k + 1 < units_.size() && !unit.pool && streams(k + 1, unit.convolution->output_shape(in));
-    if (!next_streams && !streams(k, in) && unit.layout_of_z() == ImageLayout::planes) {
+    if (!next_streams && !streams(k, in) && layout_of_z(k) == ImageLayout::planes) {
       x = unit.behind().forward(convolve(k, in, nullptr));
       continue;
     }
@@ -113,7 +122,7 @@ Tensor<T> ConvolutionRun<T>::convolve(std::size_t k, const Shape& in, const Imag
     statistics->take(z.data() + first * statistics->image_size(), first, count);
   };
   const bool stream = statistics && streams(k, in);
-  kernels::ImageSink<T> sink(z.data(), unit.layout_of_z());
+  kernels::ImageSink<T> sink(z.data(), layout_of_z(k));
   if (stream) sink.done = take;
   kernels::convolve_images<T>(
       convolution.convolution(in), source_of_x(k, before ? nullptr : &*convolution.x_, before),
@@ -129,7 +138,7 @@ void ConvolutionRun<T>::convolve_and_normalize(std::size_t k, const Shape& in, c
   const Shape out = unit.convolution->output_shape(in);
   norm.begin(out);
   if (norm.frozen_) return norm.keep(convolve(k, in, before), normalization::Statistics());
-  normalization::ByImages<T> statistics(out, unit.layout_of_z(), norm.affine(), norm.eps_, unit.rectify);
+  normalization::ByImages<T> statistics(out, layout_of_z(k), norm.affine(), norm.eps_, unit.rectify);
   Tensor<T> z = convolve(k, in, before, &statistics);
   norm.keep(std::move(z), statistics.statistics());
 }
@@ -142,7 +151,7 @@ Tensor<T> ConvolutionRun<T>::pull_back(Shared<T> dy, bool wants_dx) {
     const bool made = !unit.convolution->x_;  // x is what the unit before computes
     const Shape in = made ? units_[k - 1].norm->x_.shape() : unit.convolution->x_->shape();
     const bool stream = streams(k, in) && !unit.convolution->bias_;
-    if (unit.norm && !norm && (stream || unit.layout_of_z() == ImageLayout::pixels)) {
+    if (unit.norm && !norm && (stream || layout_of_z(k) == ImageLayout::pixels)) {
       norm = image_norm(k);
       norm->take_gradient(*dy);
     }
@@ -155,7 +164,7 @@ Tensor<T> ConvolutionRun<T>::pull_back(Shared<T> dy, bool wants_dx) {
     dy = pull_back_unit(k, in, std::move(dy), norm.get(), before.get(), wants_dx || k > 0);
     norm = std::move(before);
     if (unit.norm) unit.norm->x_ = Tensor<T>();
-    if (unit.pool) unit.pool->planes_.end();
+    if (unit.pool) unit.pool->parts_.end();
   }
   return std::move(dy).take();
 }
@@ -172,8 +181,8 @@ Tensor<T> ConvolutionRun<T>::pull_back_unit(std::size_t k, const Shape& in, Shar
   else if (unit.norm && !norm)
     dy = unit.behind().backward(std::move(dy).take());
   const auto make = [&](Index image, T* to, Index row_stride) { norm->gradient(*dy, image, to, row_stride); };
-  const auto dz = make_dz ? kernels::ImageSource<T>(make, unit.layout_of_z(), unit.norm->x_.data())
-                          : kernels::ImageSource<T>(dy->data(), unit.layout_of_z());
+  const auto dz = make_dz ? kernels::ImageSource<T>(make, layout_of_z(k), unit.norm->x_.data())
+                          : kernels::ImageSource<T>(dy->data(), layout_of_z(k));
   convolution.compute_bias_gradient(shape, *dy);
 
   Shared<T> x = std::exchange(convolution.x_, {});

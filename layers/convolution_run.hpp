@@ -30,6 +30,8 @@ class ConvolutionRun final : public TrainingFusion<T> {
   static std::unique_ptr<ConvolutionRun> at_front_of(std::span<Layer<T>* const> chain);
 
   Index size() const override;
+  bool takes_pixels(const Shape& x) const override { return abilities(0, x).x_as_pixels; }
+  bool gives_pixels(const Shape& x) const override;
   Tensor<T> forward(Tensor<T> x) override { return forward_shared(std::move(x)); }
   Tensor<T> backward(Tensor<T> dy) override { return backward_shared(std::move(dy)); }
   Tensor<T> forward_shared(Shared<T> x) override;
@@ -46,7 +48,6 @@ class ConvolutionRun final : public TrainingFusion<T> {
     Index size() const { return 1 + (norm != nullptr) + rectify + (pool != nullptr); }
     /// From z to y and from dy to dz, for all images together, all of planes.
     NormFusion<T> behind() const { return {*norm, rectify, pool}; }
-    kernels::ImageLayout layout_of_z() const { return norm ? norm->x_layout_ : kernels::ImageLayout::planes; }
   };
 
   explicit ConvolutionRun(std::vector<Unit> units) : units_(std::move(units)) {}
@@ -56,9 +57,13 @@ class ConvolutionRun final : public TrainingFusion<T> {
   bool streams(std::size_t k, const Shape& x) const { return abilities(k, x).streams; }
   /// Settles the layouts of unit k's z and y, given its x.
   void choose_layouts(std::size_t k, const Shape& x);
-  /// That is, of y of the unit before, and planes at either end of the run.
-  kernels::ImageLayout layout_of_x(std::size_t k) const {
-    return k == 0 || k == units_.size() ? kernels::ImageLayout::planes : units_[k].convolution->x_layout_;
+  /// That is, of y of the unit before.
+  ImageLayout layout_of_x(std::size_t k) const {
+    if (k == 0) return this->x_layout();
+    return k == units_.size() ? this->y_layout() : units_[k].convolution->x_layout_;
+  }
+  ImageLayout layout_of_z(std::size_t k) const {
+    return units_[k].norm ? units_[k].norm->x_layout_ : this->y_layout();
   }
   /// Of unit k, for its z.
   std::unique_ptr<ImageNorm<T>> image_norm(std::size_t k) const;

@@ -6,8 +6,6 @@
 namespace strata {
 namespace {
 
-using kernels::ImageLayout;
-
 /// The images of an activation of this shape.
 struct Images {
   explicit Images(const Shape& shape)
@@ -63,7 +61,7 @@ template <class T>
 Tensor<T> ImageNorm<T>::emit() const {
   if (norm_.x_layout_ == ImageLayout::planes) return NormFusion<T>(norm_, rectify_, pool_).emit();
   const Images in(shape());
-  if (pool_) pool_->planes_.begin(shape());
+  if (pool_) pool_->parts_.begin(shape());
   auto y = empty<T>(pool_ ? pool_->output_shape(shape()) : shape());
   const Images out(y.shape());
   images_.for_each([&](Index first, Index count) {
@@ -74,7 +72,7 @@ Tensor<T> ImageNorm<T>::emit() const {
     images_.normalize(z(first), count, pixels);
     if (pool_) {
       pixels = as_pixels ? to : pooled.data();
-      pool_->planes_.forward_pixels(first, count, values.data(), pixels);
+      pool_->parts_.forward_pixels(first, count, values.data(), pixels);
     }
     if (!as_pixels) from_pixels(out, count, pixels, to);
   });
@@ -87,16 +85,16 @@ void ImageNorm<T>::with_dy(const Tensor<T>& dy, Index first, Index count, const 
   const Images pooled(dy.shape());
   const T* const images = dy.data() + first * pooled.size();
   if (!pool_) return body(images);
-  const MaxPoolPlanes<T>& planes = pool_->planes_;
-  kernels::Scratch<T> room(count * pooled.channels * planes.plane_in());
+  const MaxPoolParts<T>& parts = pool_->parts_;
+  kernels::Scratch<T> room(count * pooled.channels * parts.plane_in());
   if (norm_.x_layout_ == ImageLayout::planes) {
-    planes.backward(first * pooled.channels, count * pooled.channels, images, room.data());
+    parts.backward(first * pooled.channels, count * pooled.channels, images, room.data());
   } else if (y_layout_ == ImageLayout::pixels) {
-    planes.backward_pixels(first, count, images, room.data());
+    parts.backward_pixels(first, count, images, room.data());
   } else {
     kernels::Scratch<T> pixels(count * pooled.size());
     to_pixels(pooled, count, images, pixels.data());
-    planes.backward_pixels(first, count, pixels.data(), room.data());
+    parts.backward_pixels(first, count, pixels.data(), room.data());
   }
   body(room.data());
 }

@@ -13,7 +13,7 @@ template <class T>
 class ImageNorm {
  public:
   /// `pool` may be null. y and dy are of planes if z is, which the norm says, and have one layout.
-  ImageNorm(NormalizationLayer<T>& norm, bool rectify, MaxPool2D<T>* pool, kernels::ImageLayout y_layout);
+  ImageNorm(NormalizationLayer<T>& norm, bool rectify, MaxPool2D<T>* pool, ImageLayout y_layout);
 
   /// y of an image, without the pooling; rows of pixels lie `row_stride` apart.
   void normalize(Index image, T* y, Index row_stride) const;
@@ -40,7 +40,7 @@ class ImageNorm {
   NormalizationLayer<T>& norm_;
   bool rectify_;
   MaxPool2D<T>* pool_;
-  kernels::ImageLayout y_layout_;
+  ImageLayout y_layout_;
   normalization::ByImages<T> images_;
 };
 

@@ -7,18 +7,18 @@ namespace {
 
 // Runs body(first plane, planes) over all planes of x.
 template <class T, class Body>
-void for_planes(const MaxPoolPlanes<T>& planes, const Shape& in, const Body& body) {
-  const Index values = planes.plane_in() + planes.plane_out();
+void for_planes(const MaxPoolParts<T>& parts, const Shape& in, const Body& body) {
+  const Index values = parts.plane_in() + parts.plane_out();
   parallel_ranges(static_cast<Index>(in[0] * in[1]), std::max<Index>(1, (Index{1} << 16) / values),
                   [&](Index begin, Index end) { body(begin, end - begin); });
 }
 
 template <class T>
-Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, MaxPoolPlanes<T>& planes) {
+Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, MaxPoolParts<T>& parts) {
   auto y = empty<T>(pooling.output_shape(x.shape()));
-  planes.begin(x.shape());
-  for_planes(planes, x.shape(), [&](Index first, Index count) {
-    planes.forward(first, count, x.data() + first * planes.plane_in(), y.data() + first * planes.plane_out());
+  parts.begin(x.shape());
+  for_planes(parts, x.shape(), [&](Index first, Index count) {
+    parts.forward(first, count, x.data() + first * parts.plane_in(), y.data() + first * parts.plane_out());
   });
   return y;
 }
@@ -27,7 +27,7 @@ Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, MaxPoolPlanes<T>& pla
 
 template <class T>
 MaxPool2D<T>::MaxPool2D(Size2D window, MaxPool2DOptions options)
-    : pooling_("MaxPool2D", window, options.stride, options.padding), planes_(pooling_) {}
+    : pooling_("MaxPool2D", window, options.stride, options.padding), parts_(pooling_) {}
 
 template <class T>
 Shape MaxPool2D<T>::output_shape(const Shape& input) const {
@@ -37,23 +37,23 @@ Shape MaxPool2D<T>::output_shape(const Shape& input) const {
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x) {
-  return pool(pooling_, x, planes_);
+  return pool(pooling_, x, parts_);
 }
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_infer(Tensor<T> x) const {
-  MaxPoolPlanes<T> planes(pooling_);
-  return pool(pooling_, x, planes);
+  MaxPoolParts<T> parts(pooling_);
+  return pool(pooling_, x, parts);
 }
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy) {
   auto dx = empty<T>(this->input_shape());
-  for_planes(planes_, this->input_shape(), [&](Index first, Index count) {
-    planes_.backward(first, count, dy.data() + first * planes_.plane_out(),
-                     dx.data() + first * planes_.plane_in());
+  for_planes(parts_, this->input_shape(), [&](Index first, Index count) {
+    parts_.backward(first, count, dy.data() + first * parts_.plane_out(),
+                    dx.data() + first * parts_.plane_in());
   });
-  planes_.end();
+  parts_.end();
   return dx;
 }
 

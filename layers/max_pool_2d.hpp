@@ -2,7 +2,7 @@
 #pragma once
 
 #include "strata/framework/layer.hpp"
-#include "strata/layers/max_pool_planes.hpp"
+#include "strata/layers/max_pool_parts.hpp"
 
 namespace strata {
 
@@ -40,7 +40,7 @@ class MaxPool2D final : public Layer<T> {
   friend class ConvolutionRun;
 
   Pooling pooling_;
-  MaxPoolPlanes<T> planes_;
+  MaxPoolParts<T> parts_;
 };
 
 extern template class MaxPool2D<float>;

@@ -8,10 +8,10 @@ Tensor<T> NormFusion<T>::make(const Shape& x, const Run& run) {
   auto y = empty<T>(pool_ ? pool_->output_shape(x) : x);
   normalization::Output<T> output{.y = y.data(), .rectify = rectify_};
   if (pool_) {
-    MaxPoolPlanes<T>& planes = pool_->planes_;
-    planes.begin(x);
+    MaxPoolParts<T>& parts = pool_->parts_;
+    parts.begin(x);
     output.pool = [&](Index first, Index count, const T* values) {
-      planes.forward(first, count, values, y.data() + first * planes.plane_out());
+      parts.forward(first, count, values, y.data() + first * parts.plane_out());
     };
   }
   run(output);
@@ -39,12 +39,12 @@ Tensor<T> NormFusion<T>::backward(Tensor<T> dy) {
     norm_.pull_back({.dy = dy.data(), .dx = dy.data(), .rectify = rectify_});
     return dy;
   }
-  MaxPoolPlanes<T>& planes = pool_->planes_;
+  MaxPoolParts<T>& parts = pool_->parts_;
   Tensor<T> dx =
       norm_.pull_back({.rectify = rectify_, .unpool = [&](Index first, Index count, T* gradient) {
-                         planes.backward(first, count, dy.data() + first * planes.plane_out(), gradient);
+                         parts.backward(first, count, dy.data() + first * parts.plane_out(), gradient);
                        }});
-  planes.end();
+  parts.end();
   return dx;
 }
 

@@ -12,7 +12,7 @@ Index length_of(const Shape& x) {
 }  // namespace
 
 template <class T>
-ByImages<T>::ByImages(const Shape& x, kernels::ImageLayout layout, Affine<T> affine, double eps, bool rectify)
+ByImages<T>::ByImages(const Shape& x, ImageLayout layout, Affine<T> affine, double eps, bool rectify)
     : images_(static_cast<Index>(x[0])),
       channels_(static_cast<Index>(x[1])),
       columns_(static_cast<Index>(x[3])),

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "strata/framework/image_layout.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
-#include "strata/layers/kernels/image_stream.hpp"
 #include "strata/layers/kernels/normalization.hpp"
 #include "strata/layers/kernels/normalization_terms.hpp"
 #include "strata/layers/kernels/scratch.hpp"
@@ -19,7 +19,7 @@ namespace strata::normalization {
 template <class T>
 class ByImages {
  public:
-  ByImages(const Shape& x, kernels::ImageLayout layout, Affine<T> affine, double eps, bool rectify);
+  ByImages(const Shape& x, ImageLayout layout, Affine<T> affine, double eps, bool rectify);
 
   /// Takes in images of x. Each image comes once.
   void take(const T* x, Index first, Index count);
@@ -55,7 +55,7 @@ class ByImages {
   /// place each.
   template <class Body>
   void for_parts(Index row_stride, const Body& body) const;
-  bool as_pixels() const { return layout_ == kernels::ImageLayout::pixels; }
+  bool as_pixels() const { return layout_ == ImageLayout::pixels; }
   kernels::PlaneBlock block(Index count) const {
     return as_pixels() ? kernels::PlaneBlock{count * length_, channels_, 1}
                        : kernels::PlaneBlock{count, channels_, length_};
@@ -70,7 +70,7 @@ class ByImages {
   Index channels_;
   Index columns_;
   Index length_;
-  kernels::ImageLayout layout_;
+  ImageLayout layout_;
   Affine<T> affine_;
   double eps_;
   bool rectify_;

@@ -3,8 +3,8 @@
 
 #include <optional>
 
+#include "strata/framework/image_layout.hpp"
 #include "strata/framework/layer.hpp"
-#include "strata/layers/kernels/image_stream.hpp"
 #include "strata/layers/normalization.hpp"
 #include "strata/layers/running_statistics.hpp"
 
@@ -80,8 +80,6 @@ class NormalizationLayer : public Layer<T> {
   friend class ImageNorm;
   template <class>
   friend class ConvolutionRun;
-  template <class>
-  friend class AddTraining;
 
   /// Checks x and settles whose statistics are to be used, which frozen_ says.
   void begin(const Shape& x);
@@ -102,7 +100,7 @@ class NormalizationLayer : public Layer<T> {
 
   // For backward.
   Tensor<T> x_;
-  kernels::ImageLayout x_layout_ = kernels::ImageLayout::planes;  // set and read by ConvolutionRun
+  ImageLayout x_layout_ = ImageLayout::planes;  // set and read by ConvolutionRun
   normalization::Statistics statistics_;
   bool frozen_ = false;
 };

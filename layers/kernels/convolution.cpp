@@ -165,7 +165,7 @@ ImageAbilities image_abilities(const ConvolutionShape& s) {
   if (algorithm == ConvolutionAlgorithm::winograd && winograd_streams(s))
     return {true, fill_vectors(s.in_channels), fill_vectors(s.out_channels)};
   if (algorithm == ConvolutionAlgorithm::direct && s.groups == 1 && !pointwise_applies_backward_weights(s))
-    return {.y_as_pixels = fill_vectors(s.out_channels)};
+    return {.x_as_pixels = direct_takes_pixels(s), .y_as_pixels = fill_vectors(s.out_channels)};
   return {};
 }
 
@@ -174,8 +174,8 @@ void convolve_images(const ConvolutionShape& s, const ImageSource<T>& x, const T
                      const ImageSink<T>& y) {
   if constexpr (std::is_same_v<T, float>) {
     if (use_winograd<T>(s)) return winograd_convolve(s, x, winograd_filters(s, weight).data(), bias, y);
-    if (y.layout == ImageLayout::pixels)
-      return direct_convolve(s, x.tensor(), direct_filters(s, weight).data(), bias, y);
+    if (x.layout() == ImageLayout::pixels || y.layout == ImageLayout::pixels)
+      return direct_convolve(s, x, direct_filters(s, weight).data(), bias, y);
   }
   convolve(s, x.tensor(), weight, bias, y.tensor);
 }
@@ -187,11 +187,11 @@ void convolve_images_backward(const ConvolutionShape& s, const ImageSource<T>& x
     if (use_winograd<T>(s))
       return dx.tensor ? winograd_convolve_backward(s, x, dy, weight, dweight, dx)
                        : winograd_convolve_backward_weights(s, x, dy, dweight);
-    if (dy.layout() == ImageLayout::pixels) {
-      direct_convolve_backward_weights(s, x.tensor(), dy, dweight);
+    if (x.layout() == ImageLayout::pixels || dy.layout() == ImageLayout::pixels) {
+      direct_convolve_backward_weights(s, x, dy, dweight);
       if (!dx.tensor) return;
-      if (direct_applies_backward_data(s))
-        return direct_convolve_backward_data(s, dy, weight, nullptr, dx.tensor);
+      if (dx.layout == ImageLayout::pixels || direct_applies_backward_data(s))
+        return direct_convolve_backward_data(s, dy, weight, nullptr, dx);
       const Tensor<float> planes = planes_of(s, dy.tensor());
       return convolve_backward_data<T>(s, planes.data(), weight, nullptr, dx.tensor);
     }

@@ -34,6 +34,7 @@ struct Correlation {
   Index batch;
   Index groups;
   Planes<const float> x;
+  ImageLayout x_layout;
   Planes<float> y;
   ImageLayout y_layout;
   Size2D kernel;
@@ -81,12 +82,18 @@ struct Correlation {
   RowRange taps_inside(Index row) const {
     return strata::kernels::taps_inside(row * stride.h - padding.h, dilation.h, kernel.h, x.size.h);
   }
+  // Whether x is read where it lies: it is of pixels, and no window sees more than the image.
+  bool reads_in_place() const { return x_layout == ImageLayout::pixels && padding == Size2D(0); }
   // Fills the pixels of a group that a block of an image's output rows sees.
   void load(const PixelLayout& layout, const RowBlock& block, Index image, Index group,
             const Pixels& pixels) const {
     const Index top = block.first_row * stride.h - padding.h;
     const RowRange rows(top, input_rows(block.rows), x.size.h);
-    if (rows.count() > 0)
+    if (rows.count() <= 0) return;
+    if (x_layout == ImageLayout::pixels)
+      layout.copy(x.pixels(image, rows.begin), rows.count(), x.size.w,
+                  pixels.at(rows.begin - top, padding.w));
+    else
       layout.to_pixels(x.at(image, rows.begin, group * in()), x.plane(), in(), rows.count(), x.size.w,
                        pixels.at(rows.begin - top, padding.w));
   }
@@ -118,14 +125,15 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
   parallel_for(blocks.count() * s.groups, [&](Index piece) {
     const RowBlock block = blocks[piece / s.groups];
     const Index group = piece % s.groups;
-    PixelScratch input(s.input_rows(block.rows), s.input_columns(), s.in());
-    const bool in_place = s.y_layout == ImageLayout::pixels;
+    const bool from_place = s.reads_in_place(), in_place = s.y_layout == ImageLayout::pixels;
+    PixelScratch padded(from_place ? 0 : s.input_rows(block.rows), s.input_columns(), s.in());
     const PixelScratch output(in_place ? 0 : block.rows, s.y.size.w, matrix.columns);
-    input.clear_beside(s.padding.w, s.x.size.w);
-    const WindowTerms terms(input.view(), s.kernel, s.dilation);
+    if (!from_place) padded.clear_beside(s.padding.w, s.x.size.w);
     for (Index n = block.image; n < block.image + block.images; ++n) {
-      s.load(layout, block, n, group, input.view());
+      if (!from_place) s.load(layout, block, n, group, padded.view());
+      const Pixels input = from_place ? s.x.pixels(n, block.first_row * s.stride.h) : padded.view();
       const Pixels results = in_place ? s.y.pixels(n, block.first_row) : output.view();
+      const WindowTerms terms(input, s.kernel, s.dilation);
       const auto taps_of = [&](Index row) { return s.taps_inside(block.first_row + row); };
       for_each_band(block.rows, taps_of, [&](Index first, Index rows, RowRange taps) {
         kernel.multiply({.rows = rows * s.y.size.w,
@@ -135,7 +143,7 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
                          .run_length = terms.run_length,
                          .runs = terms.runs.data() + taps.begin * terms.runs_a_row,
                          .a = input.at(first * s.stride.h, 0).data,
-                         .a_line = s.stride.h * input.view().row_stride,
+                         .a_line = s.stride.h * input.row_stride,
                          .a_row = s.stride.w * s.in(),
                          .a_term = 1,
                          .b = filters + group * matrix.group_size(),
@@ -157,6 +165,10 @@ FilterMatrix filter_matrix(const ConvolutionShape& s) {
   return {s.groups, s.kernel, s.group_in_channels(), s.group_out_channels()};
 }
 
+bool every_window_sees_x(const ConvolutionShape& s) {
+  return s.padding.h <= (s.kernel.h - 1) * s.dilation.h && s.padding.w <= (s.kernel.w - 1) * s.dilation.w;
+}
+
 // Padding a group's output channels to vectors may waste half of the arithmetic, not more; with several
 // groups none, for the grouped convolution wastes none.
 bool fills_vectors(const ConvolutionShape& s, Index outputs) {
@@ -175,8 +187,11 @@ bool direct_applies(const ConvolutionShape& s) {
 }
 
 bool direct_applies_backward_data(const ConvolutionShape& s) {
-  return s.kernel != Size2D(1) && s.padding.h <= (s.kernel.h - 1) * s.dilation.h &&
-         s.padding.w <= (s.kernel.w - 1) * s.dilation.w && fills_vectors(s, s.in_channels);
+  return s.kernel != Size2D(1) && every_window_sees_x(s) && fills_vectors(s, s.in_channels);
+}
+
+bool direct_takes_pixels(const ConvolutionShape& s) {
+  return direct_applies(s) && s.groups == 1 && s.in_channels % kPixelChannels == 0 && every_window_sees_x(s);
 }
 
 Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
@@ -189,11 +204,12 @@ Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
   return filters;
 }
 
-void direct_convolve(const ConvolutionShape& s, const float* x, const float* filters, const float* bias,
-                     const ImageSink<float>& y) {
+void direct_convolve(const ConvolutionShape& s, const ImageSource<float>& x, const float* filters,
+                     const float* bias, const ImageSink<float>& y) {
   correlate({s.batch,
              s.groups,
-             {x, s.in_channels, s.in},
+             {x.tensor(), s.in_channels, s.in},
+             x.layout(),
              {y.tensor, s.out_channels, s.out},
              y.layout,
              s.kernel,
@@ -224,7 +240,7 @@ Index step(const std::vector<AxisTap>& taps) {
 }  // namespace
 
 void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<float>& dy,
-                                   const float* weight, const float* bias, float* dx) {
+                                   const float* weight, const float* bias, const ImageSink<float>& dx) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const Index in = s.group_in_channels(), out = s.group_out_channels();
@@ -258,20 +274,20 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<
   const Size2D strides((s.padding.h + s.in.h - 1) / s.stride.h - first.h + 1,
                        (s.padding.w + s.in.w - 1) / s.stride.w - first.w + 1);
   const Planes<const float> gradient{dy.tensor(), s.out_channels, s.out};
-  const Planes<float> result{dx, s.in_channels, s.in};
+  const Planes<float> result{dx.tensor, s.in_channels, s.in};
+  const bool in_place = dx.layout == ImageLayout::pixels;
   const Index left = reached.w - first.w, width = std::max(strides.w + reached.w, left + s.out.w);
-  const Correlation as_one{
-      s.batch, s.groups,  gradient, {nullptr, s.groups * columns, strides}, ImageLayout::planes, s.kernel,
-      1,       {0, left}, 1};
+  const Correlation as_one{s.batch,   s.groups, gradient, dy.layout(), {nullptr, s.groups * columns, strides},
+                           dx.layout, s.kernel, 1,        {0, left},   1};
   const RowBlocks blocks = as_one.blocks(s.stride.h * s.stride.w * columns);
 
   parallel_for(blocks.count() * s.groups, [&](Index piece) {
     const RowBlock block = blocks[piece / s.groups];
     const Index group = piece % s.groups;
     PixelScratch input(block.rows + reached.h, width, out);
-    PixelScratch output(block.rows * s.stride.h, s.in.w, columns);
+    PixelScratch turned(in_place ? 0 : block.rows * s.stride.h, s.in.w, columns);
     input.clear_beside(left, s.out.w);
-    if (!all_written) output.clear();
+    if (!all_written && !in_place) turned.clear();
     const Index first_u = first.h + block.first_row, top = first_u - reached.h;
     const Index y_begin = std::max<Index>(0, first_u * s.stride.h - s.padding.h);
     const Index y_end = std::min(s.in.h, (first_u + block.rows) * s.stride.h - s.padding.h);
@@ -284,6 +300,9 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<
       else
         layout.to_pixels(gradient.at(n, seen.begin, group * out), gradient.plane(), out, seen.count(),
                          s.out.w, input.at(seen.begin - top, left));
+      const Pixels output = in_place ? result.pixels(n, y_begin) : turned.view();
+      if (!all_written && in_place && y_end > y_begin)
+        std::fill_n(output.data, (y_end - y_begin) * output.row_stride, 0.0f);
       for (const Phase& phase : phases) {
         const Index v = ceil_div(std::max<Index>(0, s.padding.w - phase.rest.w), s.stride.w);
         const Index x = v * s.stride.w + phase.rest.w - s.padding.w;
@@ -314,13 +333,14 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<
                .b = filters.data() + phase.filters + group * phase.taps().h * phase.taps().w * out * columns,
                .b_row = columns,
                .c = output.at((u + band) * s.stride.h - above - y_begin, x).data,
-               .c_line = s.stride.h * output.view().row_stride,
+               .c_line = s.stride.h * output.row_stride,
                .c_row = s.stride.w * columns,
                .accumulate = false});
         });
       }
-      layout.from_pixels(output.view(), bias ? bias + group * in : nullptr, /*rectify=*/false,
-                         result.at(n, y_begin, group * in), result.plane(), in, y_end - y_begin, s.in.w);
+      if (!in_place)
+        layout.from_pixels(output, bias ? bias + group * in : nullptr, /*rectify=*/false,
+                           result.at(n, y_begin, group * in), result.plane(), in, y_end - y_begin, s.in.w);
     }
   });
 }
@@ -335,8 +355,8 @@ struct Line {
 
 }  // namespace
 
-void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x, const ImageSource<float>& dy,
-                                      float* dweight) {
+void direct_convolve_backward_weights(const ConvolutionShape& s, const ImageSource<float>& x,
+                                      const ImageSource<float>& dy, float* dweight) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const FilterMatrix matrix = filter_matrix(s);
@@ -344,7 +364,8 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
   const bool in_place = dy.layout() == ImageLayout::pixels;
   const Correlation c{s.batch,
                       s.groups,
-                      {x, s.in_channels, s.in},
+                      {x.tensor(), s.in_channels, s.in},
+                      x.layout(),
                       {nullptr, s.out_channels, s.out},
                       dy.layout(),
                       s.kernel,
@@ -364,8 +385,9 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
   parallel_for(partials.count * s.groups, [&](Index piece) {
     const Index partial = piece / s.groups, group = piece % s.groups;
     float* sum = sums.data() + partial * size + group * matrix.group_size();
-    const Index rows_an_image = c.input_rows(blocks.max_rows());
-    PixelScratch input(blocks.max_images() * rows_an_image, c.input_columns(), in);
+    const bool from_place = c.reads_in_place();
+    const Index rows_an_image = from_place ? s.in.h : c.input_rows(blocks.max_rows());
+    PixelScratch padded(from_place ? 0 : blocks.max_images() * rows_an_image, c.input_columns(), in);
     const PixelScratch output(in_place ? 0 : blocks.max_images() * blocks.max_rows(), s.out.w,
                               matrix.columns);
     const Index first = partial * partials.blocks_each;
@@ -373,20 +395,21 @@ void direct_convolve_backward_weights(const ConvolutionShape& s, const float* x,
     bool accumulate = false;
     for (Index b = first; b < last; ++b) {
       const RowBlock block = blocks[b];
-      if (b == first) input.clear_beside(s.padding.w, s.in.w);
+      if (b == first && !from_place) padded.clear_beside(s.padding.w, s.in.w);
+      const Pixels input = from_place ? c.x.pixels(block.image, block.first_row * s.stride.h) : padded.view();
       std::vector<Line> lines;
       const Pixels gradients = in_place ? gradient.pixels(block.image, block.first_row) : output.view();
       const Index rows_apart = in_place ? s.out.h : block.rows;  // the images' first ones
       for (Index m = 0; m < block.images; ++m) {
-        c.load(layout, block, block.image + m, group, input.at(m * rows_an_image, 0));
+        if (!from_place) c.load(layout, block, block.image + m, group, padded.at(m * rows_an_image, 0));
         if (!in_place)
           layout.to_pixels(gradient.at(block.image + m, block.first_row, group * matrix.outputs),
                            gradient.plane(), matrix.outputs, block.rows, s.out.w,
                            gradients.at(m * rows_apart, 0));
         for (Index row = 0; row < block.rows; ++row)
-          lines.push_back({{(m * rows_an_image + row * s.stride.h) * input.view().row_stride,
-                            (m * rows_apart + row) * s.out.w},
-                           c.taps_inside(block.first_row + row)});
+          lines.push_back(
+              {{(m * rows_an_image + row * s.stride.h) * input.row_stride, (m * rows_apart + row) * s.out.w},
+               c.taps_inside(block.first_row + row)});
       }
       const Index lines_each = ceil_div(std::ssize(lines), ceil_div(std::ssize(lines) * s.out.w, kCached));
       for (Index line = 0; line < std::ssize(lines); line += lines_each, accumulate = true)

@@ -4,15 +4,10 @@
 #include <functional>
 #include <utility>
 
+#include "strata/framework/image_layout.hpp"
 #include "strata/framework/index.hpp"
 
 namespace strata::kernels {
-
-/// How an image lies in memory: as (channels, rows, columns), or with the channels innermost, as (rows,
-/// columns, channels).
-enum class ImageLayout { planes, pixels };
-/// Images are of pixels only if this divides their channels, which then fill vectors of any instruction set.
-constexpr Index kPixelChannels = 16;
 
 /// The images that a convolution reads: those of a tensor, or images that are made as they are needed.
 template <class T>

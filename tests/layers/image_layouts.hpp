@@ -1,15 +1,15 @@
 // Tensors (N, C, H, W) whose images lie one way or the other; the shape stays.
 #pragma once
 
-#include "strata/layers/kernels/image_stream.hpp"
+#include "strata/framework/image_layout.hpp"
 #include "strata/strata.hpp"
 
 namespace strata::testing {
 
 /// The images of `planes` in this layout.
 template <class T>
-Tensor<T> in_layout(const Tensor<T>& planes, kernels::ImageLayout layout) {
-  if (layout == kernels::ImageLayout::planes) return planes;
+Tensor<T> in_layout(const Tensor<T>& planes, ImageLayout layout) {
+  if (layout == ImageLayout::planes) return planes;
   auto pixels = empty<T>(planes.shape());
   T* next = pixels.data();
   for (std::size_t n = 0; n < planes.shape()[0]; ++n)
@@ -21,8 +21,8 @@ Tensor<T> in_layout(const Tensor<T>& planes, kernels::ImageLayout layout) {
 
 /// Its inverse.
 template <class T>
-Tensor<T> as_planes(const Tensor<T>& images, kernels::ImageLayout layout) {
-  if (layout == kernels::ImageLayout::planes) return images;
+Tensor<T> as_planes(const Tensor<T>& images, ImageLayout layout) {
+  if (layout == ImageLayout::planes) return images;
   auto planes = empty<T>(images.shape());
   const T* next = images.data();
   for (std::size_t n = 0; n < planes.shape()[0]; ++n)
@@ -33,9 +33,9 @@ Tensor<T> as_planes(const Tensor<T>& images, kernels::ImageLayout layout) {
 }
 
 /// One that images of so many channels may have.
-inline kernels::ImageLayout random_layout(Index channels, Random& random) {
-  const bool pixels = channels % kernels::kPixelChannels == 0 && random.below(4) != 0;
-  return pixels ? kernels::ImageLayout::pixels : kernels::ImageLayout::planes;
+inline ImageLayout random_layout(Index channels, Random& random) {
+  const bool pixels = channels % kPixelChannels == 0 && random.below(4) != 0;
+  return pixels ? ImageLayout::pixels : ImageLayout::planes;
 }
 
 }  // namespace strata::testing

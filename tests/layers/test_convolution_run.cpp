@@ -1,6 +1,7 @@
 // Runs of convolutions and batch norms against the same layers one by one.
 #include "strata/layers/kernels/convolution.hpp"
 #include "tests/layers/fusion_checks.hpp"
+#include "tests/layers/image_layouts.hpp"
 #include "tests/layers/random_cases.hpp"
 
 namespace strata {
@@ -22,10 +23,13 @@ template <class T>
 struct RandomRun {
   Sequential<T> net;
   Shape input;
+  bool wide;
 
-  explicit RandomRun(Random& random) {
+  /// `wide`: as where images may be of pixels.
+  explicit RandomRun(Random& random, bool wide_ = false) : wide(wide_) {
     input = {static_cast<std::size_t>(pick(random, 2, 24)), static_cast<std::size_t>(pick(random, 1, 20)),
              static_cast<std::size_t>(pick(random, 4, 12)), static_cast<std::size_t>(pick(random, 4, 12))};
+    if (wide) input[1] = 16 * static_cast<std::size_t>(pick(random, 1, 2));
     auto channels = static_cast<Index>(input[1]);
     for (Index units = pick(random, 1, 3); units-- > 0;) channels = add_unit(random, channels);
     if (random.below(3) == 0) add_convolution(random, channels);
@@ -35,7 +39,7 @@ struct RandomRun {
   }
 
   Index add_convolution(Random& random, Index in) {
-    const Index out = random.below(2) == 0 ? 16 * pick(random, 1, 2) : pick(random, 1, 20);
+    const Index out = random.below(2) == 0 || wide ? 16 * pick(random, 1, 2) : pick(random, 1, 20);
     const Shape x = net.output_shape(input);
     const bool small = std::min(x[2], x[3]) < 5;
     const Index kernel = small || random.below(6) == 0 ? 1 : random.below(6) == 0 ? 5 : 3;
@@ -44,7 +48,7 @@ struct RandomRun {
                       kernel,
                       {.stride = random.below(6) == 0 ? 2 : 1,
                        .padding = random.below(6) == 0 ? 0 : kernel / 2,
-                       .bias = random.below(4) == 0}});
+                       .bias = random.below(4) == 0 && !wide}});
     return out;
   }
 
@@ -84,6 +88,43 @@ TEST_F(ConvolutionRuns, ComputesTheSameInDouble) {
 
 TEST_F(ConvolutionRuns, ComputesTheSameInFloat) {
   for_each_instruction_set([] { check_random_runs<float>(300, 2e-4); });
+}
+
+// The layouts at both ends, which a Graph chooses.
+TEST_F(ConvolutionRuns, TakesAndGivesPixels) {
+  using testing::as_planes;
+  using testing::in_layout;
+  int takes = 0, gives = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Random random(seed);
+    RandomRun<float> run(random, /*wide=*/true);
+    Sequential<float> twin = run.net;
+    set_fusion(true);
+    const auto chain_of = [](Sequential<float>& net) {
+      std::vector<Layer<float>*> layers;
+      for (const auto& child : net.children()) layers.push_back(child.layer);
+      return Chain<float>(layers);
+    };
+    Chain<float> chain = chain_of(run.net), plain = chain_of(twin);
+    const auto any = [&](bool pixels) {
+      return pixels && random.below(4) != 0 ? ImageLayout::pixels : ImageLayout::planes;
+    };
+    const Chain<float>::Layouts layouts{any(chain.takes_pixels(run.input)),
+                                        any(chain.gives_pixels(run.input))};
+    takes += layouts.x == ImageLayout::pixels;
+    gives += layouts.y == ImageLayout::pixels;
+    const auto x = away_from_kinks(twin, run.input, random);
+    const auto y = chain.forward(in_layout(x, layouts.x), true, layouts);
+    EXPECT_LT(max_error(as_planes(*y, layouts.y), widen(*plain.forward(x, true)), 1), 1e-4);
+    const auto dy = random.normal<float>(y->shape());
+    const auto dx = chain.backward(in_layout(dy, layouts.y));
+    EXPECT_LT(max_error(as_planes(*dx, layouts.x), widen(*plain.backward(dy)), 1), 1e-4);
+    expect_same_gradients(run.net, twin, 2e-4);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(takes, 100);
+  EXPECT_GT(gives, 100);
 }
 
 /// Units that stream and some that do not, and results of both layouts, also where they are pooled.

@@ -46,11 +46,11 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
 
 // The same as of planes, but for the sign of zeros.
 TEST(DirectConvolution, TakesAndGivesPixels) {
-  int with_backward_data = 0;
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  int with_backward_data = 0, with_x = 0;
+  for (std::uint64_t seed = 0; seed < 600; ++seed) {
     Random random(seed);
     ConvCase c{.batch = pick(random, 1, 6),
-               .in_channels = pick(random, 1, 40),
+               .in_channels = seed % 2 ? 16 * pick(random, 1, 3) : pick(random, 1, 40),
                .out_channels = 16 * pick(random, 1, 3),
                .size = {pick(random, 5, 16), pick(random, 5, 16)},
                .kernel = pick(random, 1, 5),
@@ -60,28 +60,34 @@ TEST(DirectConvolution, TakesAndGivesPixels) {
     Problem p = make_problem(c, random);
     p.shape.winograd = false;
     p.bias.fill(0);
-    const auto dy = in_layout(p.dy, kernels::ImageLayout::pixels);
     for_each_instruction_set([&] {
-      if (!kernels::image_abilities<float>(p.shape).y_as_pixels) return;
+      const auto abilities = kernels::image_abilities<float>(p.shape);
+      if (!abilities.y_as_pixels) return;
+      const auto any = [&](bool pixels) {
+        return pixels && random.below(3) != 0 ? ImageLayout::pixels : ImageLayout::planes;
+      };
+      const ImageLayout of_x = any(abilities.x_as_pixels), of_y = any(true);
+      const auto x = in_layout(p.x, of_x), dy = in_layout(p.dy, of_y);
+      with_x += of_x == ImageLayout::pixels;
       const bool backward_data = kernels::direct_applies_backward_data(p.shape);
       with_backward_data += backward_data;
       const auto expected = run(kDirect, p, backward_data);
       auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
            dw = full<float>(p.w.shape(), NAN);
-      kernels::convolve_images<float>(p.shape, p.x.data(), p.w.data(), nullptr,
-                                      {y.data(), kernels::ImageLayout::pixels});
-      EXPECT_EQ(as_planes(y, kernels::ImageLayout::pixels), expected.y);
-      kernels::convolve_images_backward<float>(p.shape, p.x.data(), {dy.data(), kernels::ImageLayout::pixels},
-                                               p.w.data(), dw.data(), dx.data());
+      kernels::convolve_images<float>(p.shape, {x.data(), of_x}, p.w.data(), nullptr, {y.data(), of_y});
+      EXPECT_EQ(as_planes(y, of_y), expected.y);
+      kernels::convolve_images_backward<float>(p.shape, {x.data(), of_x}, {dy.data(), of_y}, p.w.data(),
+                                               dw.data(), {dx.data(), of_x});
       EXPECT_EQ(dw, expected.dw);
       if (backward_data)
-        EXPECT_EQ(dx, expected.dx);
-      else  // of planes, by another algorithm
-        EXPECT_LE(max_error(dx, p.expected.dx), 1e-5);
+        EXPECT_EQ(as_planes(dx, of_x), expected.dx);
+      else  // perhaps by another algorithm
+        EXPECT_LE(max_error(as_planes(dx, of_x), p.expected.dx), 1e-5);
     });
     if (HasFailure()) return;
   }
   EXPECT_GT(with_backward_data, 300);
+  EXPECT_GT(with_x, 300);
 }
 
 // Images that are cut into several blocks, and blocks of several images.

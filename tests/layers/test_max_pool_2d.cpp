@@ -82,18 +82,18 @@ TYPED_TEST(MaxPool2DOf, EqualsTheFormulaForPixels) {
       Tensor<T> expected_y, expected_dx;
       testing::reference_max_pool(c, x, dy, expected_y, expected_dx);
 
-      constexpr auto pixels = kernels::ImageLayout::pixels;
+      constexpr auto pixels = ImageLayout::pixels;
       x = testing::in_layout(x, pixels);
       dy = testing::in_layout(dy, pixels);
       auto y = full<T>(dy.shape(), T(NAN)), dx = full<T>(x.shape(), T(NAN));
-      MaxPoolPlanes<T> planes(pooling);
-      planes.begin(c.shape);
+      MaxPoolParts<T> parts(pooling);
+      parts.begin(c.shape);
       const auto images = static_cast<Index>(c.shape[0]), channels = static_cast<Index>(c.shape[1]);
-      const Index in = channels * planes.plane_in(), out = channels * planes.plane_out();
+      const Index in = channels * parts.plane_in(), out = channels * parts.plane_out();
       for (Index n = 0, count; n < images; n += count) {
         count = testing::pick(random, 1, images - n);
-        planes.forward_pixels(n, count, x.data() + n * in, y.data() + n * out);
-        planes.backward_pixels(n, count, dy.data() + n * out, dx.data() + n * in);
+        parts.forward_pixels(n, count, x.data() + n * in, y.data() + n * out);
+        parts.backward_pixels(n, count, dy.data() + n * out, dx.data() + n * in);
       }
       EXPECT_TRUE(testing::same_bits(testing::as_planes(y, pixels), expected_y));
       EXPECT_TRUE(testing::same_bits(testing::as_planes(dx, pixels), expected_dx));

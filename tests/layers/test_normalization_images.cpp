@@ -78,10 +78,10 @@ class NormalizationByImages : public ::testing::Test {
 
  private:
   /// One image at a time, with a gap behind each row of pixels, which is left alone.
-  static void expect_the_same_by_image(const normalization::ByImages<T>& norm, kernels::ImageLayout layout,
+  static void expect_the_same_by_image(const normalization::ByImages<T>& norm, ImageLayout layout,
                                        const Tensor<T>& x, const Tensor<T>& dy, const Tensor<T>& y,
                                        const Tensor<T>& dx) {
-    const bool pixels = layout == kernels::ImageLayout::pixels;
+    const bool pixels = layout == ImageLayout::pixels;
     const std::size_t size = x.size() / x.shape()[0], rows = pixels ? x.shape()[2] : 1, row = size / rows,
                       stride = pixels ? row + x.shape()[1] : row;
     for (std::size_t n = 0; n < x.shape()[0]; ++n) {
@@ -134,7 +134,7 @@ TYPED_TEST(NormalizationByImages, TakesImagesFarApart) {
   for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += TypeParam(1000) * TypeParam(i / size % 7);
   const auto expected = reference_norm(ReferenceNorm::over_batch(shape), widen(x), full<double>({3}, 1.0),
                                        full<double>({3}, 0.0), full<double>(shape, 1.0), 1e-5);
-  normalization::ByImages<TypeParam> norm(shape, kernels::ImageLayout::planes, {}, 1e-5, false);
+  normalization::ByImages<TypeParam> norm(shape, ImageLayout::planes, {}, 1e-5, false);
   Random random(2);
   in_random_calls(14, random, [&](Index n, Index count) {
     norm.take(x.data() + n * static_cast<Index>(size), n, count);

@@ -134,13 +134,12 @@ TEST_P(Winograd, GivesBothGradientsAtOnce) {
 }
 
 /// Images of a tensor as a source that makes them, in memory that it may be given.
-kernels::ImageSource<float> made(const Tensor<float>& tensor, kernels::ImageLayout layout,
-                                 float* memory = nullptr) {
+kernels::ImageSource<float> made(const Tensor<float>& tensor, ImageLayout layout, float* memory = nullptr) {
   const auto size = static_cast<Index>(tensor.size() / tensor.shape()[0]);
   const auto row = static_cast<Index>(tensor.shape()[1] * tensor.shape()[3]);
   const auto make = [&tensor, layout, size, row](Index image, float* to, Index row_stride) {
     const float* from = tensor.data() + image * size;
-    if (layout == kernels::ImageLayout::planes)
+    if (layout == ImageLayout::planes)
       std::copy_n(from, size, to);
     else
       for (Index i = 0; i < size / row; ++i) std::copy_n(from + i * row, row, to + i * row_stride);
@@ -153,7 +152,7 @@ struct Watcher {
   explicit Watcher(Tensor<float>& results)
       : watched(results), seen(full<float>(results.shape(), NAN)), times(results.shape()[0]) {}
 
-  kernels::ImageSink<float> sink(kernels::ImageLayout layout) {
+  kernels::ImageSink<float> sink(ImageLayout layout) {
     const auto done = [this](Index first, Index count) {
       const auto size = static_cast<Index>(watched.size() / watched.shape()[0]);
       std::copy_n(watched.data() + first * size, count * size, seen.data() + first * size);
@@ -190,7 +189,7 @@ TEST_P(Winograd, StreamsImages) {
     Problem p = make_problem(c, random);
     const auto x_layout = random_layout(c.in_channels, random),
                y_layout = random_layout(c.out_channels, random);
-    if (y_layout == kernels::ImageLayout::pixels) p.bias.fill(0);
+    if (y_layout == ImageLayout::pixels) p.bias.fill(0);
     const auto x = in_layout(p.x, x_layout), dy = in_layout(p.dy, y_layout);
     for_each_instruction_set([&] {
       if (!kernels::winograd_streams(p.shape)) return;

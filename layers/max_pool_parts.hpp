@@ -1,4 +1,4 @@
-// Max pooling plane by plane: what MaxPool2D and the layers that are fused with one share.
+// Max pooling part by part: what MaxPool2D and the layers that are fused with one share.
 #pragma once
 
 #include <variant>
@@ -9,19 +9,19 @@
 
 namespace strata {
 
-/// Pools planes of x, counted through all samples, and remembers where the maxima were. Different planes may
-/// be worked on at the same time.
+/// Pools planes of x, counted through all samples, or images, and remembers where the maxima were. Different
+/// parts may be worked on at the same time.
 template <class T>
-class MaxPoolPlanes {
+class MaxPoolParts {
  public:
-  explicit MaxPoolPlanes(const Pooling& pooling);
+  explicit MaxPoolParts(const Pooling& pooling);
 
   /// Makes ready for an x of this shape.
   void begin(const Shape& in);
   /// From planes [first, first + count) of x to the same planes of y, given where each of the two starts.
   void forward(Index first, Index count, const T* x_planes, T* y_planes);
   void backward(Index first, Index count, const T* dy_planes, T* dx_planes) const;
-  /// The same of images of pixels (kernels::ImageLayout).
+  /// The same of images of pixels (ImageLayout).
   void forward_pixels(Index first, Index count, const T* x_images, T* y_images);
   void backward_pixels(Index first, Index count, const T* dy_images, T* dx_images) const;
   /// Gives the memory back.
@@ -38,6 +38,6 @@ class MaxPoolPlanes {
   std::variant<Tensor<std::uint8_t>, Tensor<std::uint32_t>> positions_;
 };
 
-extern template class MaxPoolPlanes<float>;
+extern template class MaxPoolParts<float>;
 
 }  // namespace strata
