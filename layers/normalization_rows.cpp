@@ -22,9 +22,11 @@ class Rows {
   void forward(const Output<T>& out, Statistics& statistics) const {
     Normalizers<T> normalizers(statistics, problem_.eps);
     parallel_ranges(sets_.count, sets_at_once(), [&](Index begin, Index end) {
-      if (!problem_.frozen)
+      if (!problem_.frozen) {
+        const double share = 1 / static_cast<double>(sets_.elements());
         for (Index s = begin; s < end; ++s)
-          store(moments(problem_.x + start(s)), 1 / static_cast<double>(sets_.elements()), statistics, s);
+          store(moments(problem_.x + start(s), share), share, statistics, s);
+      }
       normalizers.prepare(begin, end);
       for (Index s = begin; s < end; ++s)
         kernel_.normalize_row(problem_.x + start(s), out.y + start(s), row(normalizers[s], s, out.rectify));
@@ -90,14 +92,14 @@ class Rows {
     return values;
   }
 
-  kernels::Moments moments(const T* x) const {
+  // `share`: 1 / elements.
+  kernels::Moments moments(const T* x, double share) const {
     const kernels::PlaneBlock block{1, 1, sets_.elements()};
     T shift = 0;
     double sum = 0, squares = 0;
     kernel_.pilot(x, block, pilot_of_whole(block.length), &shift);
     kernel_.sums(x, block, &shift, &sum, &squares);
-    return shifted_moments(block.length, 1 / static_cast<double>(block.length), static_cast<double>(shift),
-                           sum, squares);
+    return shifted_moments(block.length, share, static_cast<double>(shift), sum, squares);
   }
 
   kernels::Row<T> row(const Normalizer<T>& n, Index set, bool rectify) const {
