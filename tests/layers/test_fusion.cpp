@@ -7,13 +7,12 @@
 namespace strata {
 namespace {
 
-using testing::away_from_kinks;
 using testing::expect_same_inference;
 using testing::expect_same_step;
-using testing::for_each_instruction_set;
 using testing::max_error;
 using testing::pick;
 using testing::same_bits;
+using testing::Twins;
 
 using Fusion = testing::FusionTest;
 
@@ -96,36 +95,36 @@ Network<T> random_network(Random& random) {
 }
 
 template <class T>
-void check_random_networks(int networks, double training_tolerance, double inference_tolerance) {
+void check_random_networks(int networks) {
+  int skipped = 0;
   for (int seed = 0; seed < networks; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    Random random(static_cast<std::uint64_t>(seed));
-    Network<T> network = random_network<T>(random);
-    Sequential<T>& fused = network.net;
-    Sequential<T> plain = fused;
-    for (int step = 0; step < 2; ++step)
-      expect_same_step(fused, plain, away_from_kinks(plain, network.input, random), random,
-                       training_tolerance);
+    Random random(static_cast<std::uint64_t>(seed)), again = random;
+    const Network<T> network = random_network<T>(random);
+    Twins<T> twins(network.net, random_network<double>(again).net);
+    for (int step = 0; step < 2; ++step) skipped += !expect_same_step(twins, network.input, random);
     const auto x = random.normal<T>(network.input);
-    expect_same_inference(fused, x, inference_tolerance);
-    for (Parameter<T>* parameter : fused.parameters()) parameter->value *= T(1.25);
-    expect_same_inference(fused, x, inference_tolerance);
-    fused.eval();
-    plain = fused;
-    expect_same_step(fused, plain, away_from_kinks(plain, network.input, random), random, training_tolerance);
+    expect_same_inference(twins, x);
+    twins.for_each([](auto& net) {
+      for (auto* parameter : net.parameters()) parameter->value *= 2;
+    });
+    expect_same_inference(twins, x);
+    twins.for_each([](auto& net) { net.eval(); });
+    skipped += !expect_same_step(twins, network.input, random);
     if (::testing::Test::HasFailure()) {
-      ADD_FAILURE() << summary(fused, network.input);
+      ADD_FAILURE() << summary(network.net, network.input);
       return;
     }
   }
+  EXPECT_LE(skipped, 3 * networks / 100);
 }
 
 TEST_F(Fusion, OfRandomNetworksComputesTheSameInDouble) {
-  for_each_instruction_set([] { check_random_networks<double>(300, 1e-11, 1e-11); });
+  check_random_networks<double>(300);
 }
 
 TEST_F(Fusion, OfRandomNetworksComputesTheSameInFloat) {
-  for_each_instruction_set([] { check_random_networks<float>(300, 2e-4, 2e-4); });
+  check_random_networks<float>(300);
 }
 
 TEST_F(Fusion, OfGraphsFollowsChainsBetweenJoins) {
