@@ -129,11 +129,11 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
     PixelScratch padded(from_place ? 0 : s.input_rows(block.rows), s.input_columns(), s.in());
     const PixelScratch output(in_place ? 0 : block.rows, s.y.size.w, matrix.columns);
     if (!from_place) padded.clear_beside(s.padding.w, s.x.size.w);
+    const WindowTerms terms(from_place ? s.x.pixels(0, 0) : padded.view(), s.kernel, s.dilation);
     for (Index n = block.image; n < block.image + block.images; ++n) {
       if (!from_place) s.load(layout, block, n, group, padded.view());
       const Pixels input = from_place ? s.x.pixels(n, block.first_row * s.stride.h) : padded.view();
       const Pixels results = in_place ? s.y.pixels(n, block.first_row) : output.view();
-      const WindowTerms terms(input, s.kernel, s.dilation);
       const auto taps_of = [&](Index row) { return s.taps_inside(block.first_row + row); };
       for_each_band(block.rows, taps_of, [&](Index first, Index rows, RowRange taps) {
         kernel.multiply({.rows = rows * s.y.size.w,

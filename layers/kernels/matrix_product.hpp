@@ -5,8 +5,8 @@
 
 namespace strata::kernels {
 
-/// c (rows, columns) = a b, or c += a b. b and c are row-major; their rows begin at vectors and go on, with
-/// zeros in b, to the next multiple of PixelLayout::lanes.
+/// c (rows, columns) = a b, or c += a b. b and c are row-major; their rows begin at vectors and go on to the
+/// next multiple of PixelLayout::lanes, where c has no meaning.
 struct MatrixProduct {
   Index rows;
   Index terms;
@@ -20,6 +20,9 @@ struct MatrixProduct {
   Index c_row;
   bool accumulate;
 };
+/// By what is faster with the instruction set in use, OpenBLAS or the loops of `multiply_directly`.
 void multiply(const MatrixProduct& product);
+/// By the inner loops of the direct convolution, which copy nothing.
+void multiply_directly(const MatrixProduct& product);
 
 }  // namespace strata::kernels

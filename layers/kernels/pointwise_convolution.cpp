@@ -7,6 +7,7 @@
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct.hpp"
 #include "strata/layers/kernels/index_math.hpp"
+#include "strata/layers/kernels/matrix_product.hpp"
 #include "strata/layers/kernels/pointwise.hpp"
 #include "strata/layers/kernels/row_blocks.hpp"
 #include "strata/layers/kernels/scratch.hpp"
@@ -46,7 +47,6 @@ void for_each_segment(const Mix& s, Index begin, Index end, const Segment& segme
 
 void mix(const Mix& s) {
   const auto& panels = table<Panels>();
-  const auto& kernel = table<Direct>();
   const Index lanes = table<PixelLayout>().lanes, positions = s.batch * s.plane;
   // Panels that fit the L2 cache, but as wide as they can: long runs of memory are fast.
   constexpr Index kMultiplyAdds = Index{1} << 19, kFloats = Index{1} << 17, kPieces = 16, kOutputs = 56;
@@ -75,23 +75,17 @@ void mix(const Mix& s) {
         panels.gather(s.x + (image * s.groups + group) * s.inputs * s.plane + position, s.plane, s.inputs,
                       length, from.data() + place, pitch);
       });
-      const Run all{0, 0};
-      kernel.multiply({.rows = outputs,
-                       .line_rows = outputs,
-                       .columns = round_up(end_position - at, lanes),
-                       .run_count = 1,
-                       .run_length = s.inputs,
-                       .runs = &all,
-                       .a = s.weights + group * s.inputs * s.outputs + first * s.weight_output,
-                       .a_line = 0,
-                       .a_row = s.weight_output,
-                       .a_term = s.weight_input,
-                       .b = from.data(),
-                       .b_row = pitch,
-                       .c = to.data(),
-                       .c_line = 0,
-                       .c_row = pitch,
-                       .accumulate = false});
+      multiply_directly({.rows = outputs,
+                         .terms = s.inputs,
+                         .columns = end_position - at,
+                         .a = s.weights + group * s.inputs * s.outputs + first * s.weight_output,
+                         .a_row = s.weight_output,
+                         .a_term = s.weight_input,
+                         .b = from.data(),
+                         .b_row = pitch,
+                         .c = to.data(),
+                         .c_row = pitch,
+                         .accumulate = false});
       for_each_segment(s, at, end_position, [&](Index image, Index position, Index length, Index place) {
         panels.scatter(to.data() + place, pitch, s.bias ? s.bias + output : nullptr, s.rectify,
                        s.y + (image * s.groups * s.outputs + output) * s.plane + position, s.plane, outputs,

@@ -34,7 +34,7 @@ TEST(MatrixProduct, EqualsThePlainLoopsOnEveryInstructionSet) {
     const Tensor<float> before = matrix(random, rows, c_row);
     Tensor<double> expected = testing::widen(before);
     for (Index t = 0; t < terms; ++t)
-      for (Index n = columns; n < b_row; ++n) b(t, n) = 0;
+      for (Index n = columns; n < b_row; ++n) b(t, n) = NAN;
     for (Index m = 0; m < rows; ++m)
       for (Index n = 0; n < columns; ++n) {
         double sum = accumulate ? static_cast<double>(before(m, n)) : 0;
@@ -44,16 +44,19 @@ TEST(MatrixProduct, EqualsThePlainLoopsOnEveryInstructionSet) {
       }
     const auto a_row = static_cast<Index>(a.shape()[1]);
     for_each_instruction_set([&] {
-      Tensor<float> c = before;
-      if (!accumulate)
+      Tensor<float> c;
+      for (const auto multiply : {kernels::multiply, kernels::multiply_directly}) {
+        c = before;
+        if (!accumulate)
+          for (Index m = 0; m < rows; ++m)
+            for (Index n = 0; n < columns; ++n) c(m, n) = NAN;
+        multiply({rows, terms, columns, a.data(), transposed ? 1 : a_row, transposed ? a_row : 1, b.data(),
+                  b_row, c.data(), c_row, accumulate});
+        // What lies between the columns and the next multiple of the lanes may be anything.
         for (Index m = 0; m < rows; ++m)
-          for (Index n = 0; n < columns; ++n) c(m, n) = NAN;
-      kernels::multiply({rows, terms, columns, a.data(), transposed ? 1 : a_row, transposed ? a_row : 1,
-                         b.data(), b_row, c.data(), c_row, accumulate});
-      // What lies between the columns and the next multiple of the lanes may be anything.
-      for (Index m = 0; m < rows; ++m)
-        for (Index n = columns; n < padded(columns); ++n) c(m, n) = before(m, n);
-      EXPECT_LE(max_error(c, expected, 1), 1e-5);
+          for (Index n = columns; n < padded(columns); ++n) c(m, n) = before(m, n);
+        EXPECT_LE(max_error(c, expected, 1), 1e-5);
+      }
     });
     if (::testing::Test::HasFailure()) return;
   }
