@@ -17,6 +17,11 @@ TYPED_TEST(LinearOf, EqualsTheFormula) {
   for (const auto& [batch, in, out] : {std::array<std::size_t, 3>{1, 1, 1},
                                        {3, 5, 2},
                                        {1, 7, 9},
+                                       {1, 300, 200},
+                                       {4, 301, 203},
+                                       {5, 300, 100},
+                                       {16, 301, 203},
+                                       {17, 300, 100},
                                        {64, 300, 200},
                                        {20, 300, 100},
                                        {5, 1, 4},
@@ -54,6 +59,7 @@ TYPED_TEST(LinearOf, KeepsTheContract) {
   using T = TypeParam;
   testing::expect_contract<T>(Linear<T>(301, 203), Random(1).normal<T>({65, 301}));
   testing::expect_contract<T>(Linear<T>(2048, 256, {.bias = false}), Random(1).normal<T>({64, 2048}));
+  testing::expect_contract<T>(Linear<T>(2048, 256), Random(1).normal<T>({1, 2048}));
 }
 
 TYPED_TEST(LinearOf, ParametersStartAsPyTorchs) {
