@@ -1,5 +1,5 @@
-// Loops that are written once for V = xsimd::batch<T>, for whole vectors, and for what is left of a run, shorter
-// vectors and V = T.
+// Loops that are written once for V = xsimd::batch<T>, for whole vectors, and for what is left of a run,
+// shorter vectors and V = T.
 //
 // For NAME.simd.cpp files only. Everything is in an anonymous namespace: were it shared between files, the
 // linker could hand the code of one instruction set to another.

@@ -1,5 +1,5 @@
-// Products of a large matrix with a thin one, such as a fully connected layer's for a few samples: the large one goes
-// by once, as it lies.
+// Products of a large matrix with a thin one, such as a fully connected layer's for a few samples: the large
+// one goes by once, as it lies.
 #pragma once
 
 #include "strata/framework/index.hpp"

@@ -35,7 +35,7 @@ TEST(DepthwiseConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
     ASSERT_TRUE(kernels::depthwise_applies(problem.shape));
-    for_each_instruction_set([&] { expect_near(run(kDepthwise, problem), problem.expected, 1e-5); });
+    for_each_instruction_set([&] { expect_near(run(kDepthwise, problem), problem.expected(), 1e-5); });
     if (HasFailure()) return;
   }
 }
@@ -47,7 +47,7 @@ TEST(DepthwiseConvolution, GivesTheSameBitsForAnyNumberOfThreads) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(3);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kDepthwise, problem), problem.expected, 1e-5);
+    expect_near(run(kDepthwise, problem), problem.expected(), 1e-5);
     expect_same_bits_for_any_number_of_threads(kDepthwise, problem);
   }
 }

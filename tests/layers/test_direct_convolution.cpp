@@ -38,7 +38,8 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
     const Problem problem = make_problem(c, random);
     with_backward_data += has_backward_data(c);
     for_each_instruction_set([&] {
-      expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected, 1e-5, has_backward_data(c));
+      expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected(), 1e-5,
+                  has_backward_data(c));
     });
   }
   EXPECT_GT(with_backward_data, 300);
@@ -82,7 +83,7 @@ TEST(DirectConvolution, TakesAndGivesPixels) {
       if (backward_data)
         EXPECT_EQ(as_planes(dx, of_x), expected.dx);
       else  // perhaps by another algorithm
-        EXPECT_LE(max_error(as_planes(dx, of_x), p.expected.dx), 1e-5);
+        EXPECT_LE(max_error(as_planes(dx, of_x), p.expected().dx), 1e-5);
     });
     if (HasFailure()) return;
   }
@@ -152,7 +153,7 @@ TEST(DirectConvolution, EqualsThePlainLoopsForLargerShapes) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(11);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected, 1e-5, has_backward_data(c));
+    expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected(), 1e-5, has_backward_data(c));
     expect_same_bits_for_any_number_of_threads(kDirect, problem, has_backward_data(c));
   }
 }

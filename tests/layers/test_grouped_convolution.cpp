@@ -32,7 +32,7 @@ TEST(GroupedConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
     c.size.w = std::max(c.size.w, c.dilation.w * (c.kernel.w - 1) + 1 - 2 * c.padding.w);
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
-    for_each_instruction_set([&] { expect_near(run(kGrouped, problem), problem.expected, 1e-5); });
+    for_each_instruction_set([&] { expect_near(run(kGrouped, problem), problem.expected(), 1e-5); });
   }
 }
 
@@ -73,7 +73,7 @@ TEST(GroupedConvolution, EqualsThePlainLoopsForLargerShapes) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(11);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kGrouped, problem), problem.expected, 1e-5);
+    expect_near(run(kGrouped, problem), problem.expected(), 1e-5);
     expect_same_bits_for_any_number_of_threads(kGrouped, problem);
   }
 }

@@ -26,7 +26,7 @@ TEST(PointwiseConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
                      .groups = groups};
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
-    for_each_instruction_set([&] { expect_near(run(kPointwise, problem), problem.expected, 1e-5); });
+    for_each_instruction_set([&] { expect_near(run(kPointwise, problem), problem.expected(), 1e-5); });
   }
 }
 
@@ -43,7 +43,7 @@ TEST(PointwiseConvolution, EqualsThePlainLoopsForLargerShapes) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(11);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kPointwise, problem), problem.expected, 1e-5);
+    expect_near(run(kPointwise, problem), problem.expected(), 1e-5);
     expect_same_bits_for_any_number_of_threads(kPointwise, problem);
   }
 }

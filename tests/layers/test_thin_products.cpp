@@ -33,8 +33,8 @@ Index wider(Random& random, Index columns) {
 
 // The product of `a` and `b`, both or either transposed, where `c` has columns, and `before` beside them.
 template <class T>
-Tensor<double> plain(const Tensor<T>& a, bool a_transposed, const Tensor<T>& b, bool b_transposed, Index terms,
-                     Index columns, const Tensor<T>& before, const Tensor<T>* bias = nullptr) {
+Tensor<double> plain(const Tensor<T>& a, bool a_transposed, const Tensor<T>& b, bool b_transposed,
+                     Index terms, Index columns, const Tensor<T>& before, const Tensor<T>* bias = nullptr) {
   Tensor<double> c = testing::widen(before);
   for (std::size_t m = 0; m < c.shape()[0]; ++m)
     for (Index n = 0; n < columns; ++n) {
