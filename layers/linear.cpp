@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "strata/framework/blas.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/index_math.hpp"
+#include "strata/layers/kernels/matrix_product.hpp"
 #include "strata/layers/kernels/thin_products.hpp"
 
 namespace strata {
@@ -30,12 +30,23 @@ Index forward_grain_for(Index columns, Index multiply_adds_each) {
   return std::max(kColumns, kMultiplyAdds / std::max<Index>(1, multiply_adds_each));
 }
 
-// Samples that are few enough for kernels::ThinProducts, by measurement. OpenBLAS copies all weights first,
-// except with AVX-512, and a single sample then takes it seven times as long.
+// Samples that are few enough for kernels::ThinProducts. OpenBLAS copies the weights before it multiplies,
+// for a product of this size except with AVX-512: a single sample takes it seven times as long.
 Index few_forward() {
   return instruction_set() == InstructionSet::avx512 ? 4 : 16;
 }
 constexpr Index kFewBackward = 4;
+
+template <class T>
+const kernels::ThinProducts<T>& thin_products() {
+  return kernels::table<kernels::ThinProducts<T>>();
+}
+
+// For backward.
+template <class T>
+void multiply(Index batch, const kernels::MatrixProduct<T>& product) {
+  batch <= kFewBackward ? thin_products<T>().multiply(product) : kernels::multiply_by_blas(product);
+}
 
 }  // namespace
 
@@ -79,19 +90,23 @@ template <class T>
 Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
   const auto batch = static_cast<Index>(x.shape()[0]);
   auto y = empty<T>(this->output_shape(x.shape()));
-  const auto& thin = kernels::table<kernels::ThinProducts<T>>();
-  const T* const bias = bias_ ? bias_->value.data() : nullptr;
-  const bool few = batch <= few_forward();
   parallel_ranges(out_, forward_grain_for(out_, batch * in_), [&](Index begin, Index end) {
-    const T* const weight = weight_.value.data() + begin * in_;
-    T* const to = y.data() + begin;
-    if (few)
-      return thin.multiply_transposed({batch, in_, end - begin, x.data(), in_, 1, weight, in_, to, out_},
-                                      bias ? bias + begin : nullptr);
-    if (bias)
-      for (Index n = 0; n < batch; ++n) std::copy(bias + begin, bias + end, to + n * out_);
-    gemm<T>(Transpose::no, Transpose::yes, batch, end - begin, in_, 1, x.data(), in_, weight, in_,
-            bias ? 1 : 0, to, out_);
+    if (bias_)
+      for (Index n = 0; n < batch; ++n)
+        std::copy(&bias_->value(begin), &bias_->value(begin) + (end - begin), y.data() + n * out_ + begin);
+    const kernels::MatrixProduct<T> product{batch,
+                                            in_,
+                                            end - begin,
+                                            x.data(),
+                                            in_,
+                                            1,
+                                            weight_.value.data() + begin * in_,
+                                            in_,
+                                            y.data() + begin,
+                                            out_,
+                                            /*accumulate=*/bias_.has_value()};
+    batch <= few_forward() ? thin_products<T>().multiply_transposed(product)
+                           : kernels::multiply_by_blas(product, Transpose::yes);
   });
   return y;
 }
@@ -111,14 +126,9 @@ template <class T>
 Tensor<T> Linear<T>::do_backward(Tensor<T> dy) {
   const auto batch = static_cast<Index>(dy.shape()[0]);
   auto dx = empty<T>(x_.shape());
-  const auto& thin = kernels::table<kernels::ThinProducts<T>>();
   parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
-    const T* const weight = weight_.value.data() + begin;
-    T* const to = dx.data() + begin;
-    if (batch <= kFewBackward)
-      return thin.multiply({batch, out_, end - begin, dy.data(), out_, 1, weight, in_, to, in_});
-    gemm<T>(Transpose::no, Transpose::no, batch, end - begin, out_, 1, dy.data(), out_, weight, in_, 0, to,
-            in_);
+    multiply<T>(batch, {batch, out_, end - begin, dy.data(), out_, 1, weight_.value.data() + begin, in_,
+                        dx.data() + begin, in_, /*accumulate=*/false});
   });
   do_backward_parameters(std::move(dy));
   return dx;
@@ -127,13 +137,9 @@ Tensor<T> Linear<T>::do_backward(Tensor<T> dy) {
 template <class T>
 void Linear<T>::do_backward_parameters(Tensor<T> dy) {
   const auto batch = static_cast<Index>(dy.shape()[0]);
-  const auto& thin = kernels::table<kernels::ThinProducts<T>>();
   parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
-    const T* const x = x_.data() + begin;
-    T* const to = weight_.gradient.data() + begin;
-    if (batch <= kFewBackward)
-      return thin.multiply({out_, batch, end - begin, dy.data(), 1, out_, x, in_, to, in_});
-    gemm<T>(Transpose::yes, Transpose::no, out_, end - begin, batch, 1, dy.data(), out_, x, in_, 0, to, in_);
+    multiply<T>(batch, {out_, batch, end - begin, dy.data(), 1, out_, x_.data() + begin, in_,
+                        weight_.gradient.data() + begin, in_, /*accumulate=*/false});
   });
   if (bias_)
     parallel_ranges(out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)),

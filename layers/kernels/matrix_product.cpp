@@ -2,32 +2,31 @@
 
 #include <algorithm>
 
-#include "strata/framework/blas.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/layers/kernels/direct.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/pixels.hpp"
 
 namespace strata::kernels {
-namespace {
-
-void multiply_by_blas(const MatrixProduct& p) {
+template <class T>
+void multiply_by_blas(const MatrixProduct<T>& p, Transpose of_b) {
   const bool transposed = p.a_term != 1;
   // Of a matrix of a single row or column the distance is of no use, but BLAS checks it.
   const Index lda = transposed ? std::max(p.a_term, p.rows) : std::max(p.a_row, p.terms);
-  gemm<float>(transposed ? Transpose::yes : Transpose::no, Transpose::no, p.rows, p.columns, p.terms, 1, p.a,
-              lda, p.b, p.b_row, p.accumulate ? 1 : 0, p.c, p.c_row);
+  gemm<T>(transposed ? Transpose::yes : Transpose::no, of_b, p.rows, p.columns, p.terms, 1, p.a, lda, p.b,
+          p.b_row, p.accumulate ? 1 : 0, p.c, p.c_row);
 }
 
-}  // namespace
+template void multiply_by_blas(const MatrixProduct<float>&, Transpose);
+template void multiply_by_blas(const MatrixProduct<double>&, Transpose);
 
 // OpenBLAS has code of its own for small matrices with AVX-512 alone. With others it clears c and copies a
 // and b before it multiplies; our loops need not, and a step of the vgg network takes 0.78 of the time.
-void multiply(const MatrixProduct& p) {
+void multiply(const MatrixProduct<float>& p) {
   instruction_set() == InstructionSet::avx512 ? multiply_by_blas(p) : multiply_directly(p);
 }
 
-void multiply_directly(const MatrixProduct& p) {
+void multiply_directly(const MatrixProduct<float>& p) {
   const Run all{0, 0};
   table<Direct>().multiply({.rows = p.rows,
                             .line_rows = p.rows,

@@ -1,28 +1,36 @@
 // Products of matrices that fit the cache.
 #pragma once
 
+#include "strata/framework/blas.hpp"
 #include "strata/framework/index.hpp"
 
 namespace strata::kernels {
 
-/// c (rows, columns) = a b, or c += a b. b and c are row-major; their rows begin at vectors and go on to the
-/// next multiple of PixelLayout::lanes, where c has no meaning.
+/// c = a b, or c += a b: a (rows, terms), b (terms, columns), c (rows, columns).
+template <class T>
 struct MatrixProduct {
   Index rows;
   Index terms;
   Index columns;
-  const float* a;  ///< a[m, t] = a[m * a_row + t * a_term], one of the two being 1
+  const T* a;  ///< a[m, t] = a[m * a_row + t * a_term], one of the two being 1
   Index a_row;
   Index a_term;
-  const float* b;
+  const T* b;  ///< row-major, as c
   Index b_row;
-  float* c;
+  T* c;
   Index c_row;
   bool accumulate;
 };
-/// By what is faster with the instruction set in use, OpenBLAS or the loops of `multiply_directly`.
-void multiply(const MatrixProduct& product);
-/// By the inner loops of the direct convolution, which copy nothing.
-void multiply_directly(const MatrixProduct& product);
+
+/// By OpenBLAS; `of_b`: whether b is stored as (columns, terms).
+template <class T>
+void multiply_by_blas(const MatrixProduct<T>& product, Transpose of_b = Transpose::no);
+
+/// By the inner loops of the direct convolution, which copy nothing. Rows of b and c begin at vectors and go
+/// on to the next multiple of PixelLayout::lanes, where c has no meaning.
+void multiply_directly(const MatrixProduct<float>& product);
+
+/// By the faster of the two with the instruction set in use, for such rows.
+void multiply(const MatrixProduct<float>& product);
 
 }  // namespace strata::kernels

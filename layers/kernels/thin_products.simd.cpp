@@ -10,20 +10,21 @@ namespace {
 constexpr Index kTerms = 4;  // rows of b that go by at once: c is read and written a quarter as often
 constexpr Index kRows = 2;   // of c that share what is loaded of those
 
-/// kCount rows of c become (term 0), or gain, kTermCount columns of a times as many rows of b.
+/// kCount rows of c become, or gain, kTermCount columns of a times as many rows of b.
 template <Index kCount, Index kTermCount, class T>
-void add_terms(const ThinProduct<T>& p, Index row, Index term) {
+void add_terms(const MatrixProduct<T>& p, Index row, Index term) {
   T factors[kCount][kTermCount ? kTermCount : 1];
   for (Index r = 0; r < kCount; ++r)
     for (Index t = 0; t < kTermCount; ++t) factors[r][t] = p.a[(row + r) * p.a_row + (term + t) * p.a_term];
   const T* const b = p.b + term * p.b_row;
   T* const c = p.c + row * p.c_row;
+  const bool gain = term > 0 || p.accumulate;
   for_each<T>(p.columns, [=, &factors]<class V>(Index j, V) {
     V of_b[kTermCount ? kTermCount : 1];
     for (Index t = 0; t < kTermCount; ++t) of_b[t] = load(b + t * p.b_row + j, V());
     for (Index r = 0; r < kCount; ++r) {
       T* const to = c + r * p.c_row + j;
-      V sum = term == 0 ? V(T{0}) : load(to, V());
+      V sum = gain ? load(to, V()) : V(T{0});
       for (Index t = 0; t < kTermCount; ++t) sum = multiply_add(V(factors[r][t]), of_b[t], sum);
       write(to, sum);
     }
@@ -31,14 +32,14 @@ void add_terms(const ThinProduct<T>& p, Index row, Index term) {
 }
 
 template <Index kTermCount, class T>
-void add_terms(const ThinProduct<T>& p, Index term) {
+void add_terms(const MatrixProduct<T>& p, Index term) {
   Index row = 0;
   for (; row + kRows <= p.rows; row += kRows) add_terms<kRows, kTermCount>(p, row, term);
   for (; row < p.rows; ++row) add_terms<1, kTermCount>(p, row, term);
 }
 
 template <class T>
-void multiply(const ThinProduct<T>& p) {
+void multiply(const MatrixProduct<T>& p) {
   for (Index term = 0; term == 0 || term < p.terms; term += kTerms) switch (smaller(kTerms, p.terms - term)) {
       case 0:
         return add_terms<0>(p, term);
@@ -54,16 +55,17 @@ void multiply(const ThinProduct<T>& p) {
 }
 
 template <Index kCount, Index kColumns, class T>
-void dots(const ThinProduct<T>& p, const T* bias, Index row, Index column) {
+void dots(const MatrixProduct<T>& p, Index row, Index column) {
   using Batch = xsimd::batch<T>;
   constexpr Index kLanes = static_cast<Index>(Batch::size);
   const T *const a = p.a + row * p.a_row, *const b = p.b + column * p.b_row;
+  T* const c = p.c + row * p.c_row + column;
   Batch sums[kCount][kColumns];
   T rest[kCount][kColumns];
   for (Index r = 0; r < kCount; ++r)
     for (Index j = 0; j < kColumns; ++j) {
       sums[r][j] = Batch(T{0});
-      rest[r][j] = bias ? bias[column + j] : T{0};
+      rest[r][j] = p.accumulate ? c[r * p.c_row + j] : T{0};
     }
   Index t = 0;
   for (; t + kLanes <= p.terms; t += kLanes) {
@@ -81,38 +83,36 @@ void dots(const ThinProduct<T>& p, const T* bias, Index row, Index column) {
           rest[r][j] += sum_of(load(a + r * p.a_row + i, V()) * load(b + j * p.b_row + i, V()));
     });
   for (Index r = 0; r < kCount; ++r)
-    for (Index j = 0; j < kColumns; ++j)
-      p.c[(row + r) * p.c_row + column + j] = sum_of(sums[r][j]) + rest[r][j];
+    for (Index j = 0; j < kColumns; ++j) c[r * p.c_row + j] = sum_of(sums[r][j]) + rest[r][j];
 }
 
 /// Rows from `row` on, kCount at a time, then fewer.
 template <Index kCount, Index kColumns, class T>
-void dots_of_rows(const ThinProduct<T>& p, const T* bias, Index row, Index column) {
-  for (; row + kCount <= p.rows; row += kCount) dots<kCount, kColumns>(p, bias, row, column);
+void dots_of_rows(const MatrixProduct<T>& p, Index row, Index column) {
+  for (; row + kCount <= p.rows; row += kCount) dots<kCount, kColumns>(p, row, column);
   if constexpr (kCount > 1)
-    if (row < p.rows) dots_of_rows<kCount - 1, kColumns>(p, bias, row, column);
+    if (row < p.rows) dots_of_rows<kCount - 1, kColumns>(p, row, column);
 }
 
 template <Index kCount, Index kColumns, class T>
-void dots_of_all(const ThinProduct<T>& p, const T* bias) {
+void dots_of_all(const MatrixProduct<T>& p) {
   Index column = 0;
-  for (; column + kColumns <= p.columns; column += kColumns)
-    dots_of_rows<kCount, kColumns>(p, bias, 0, column);
-  for (; column < p.columns; ++column) dots_of_rows<kCount, 1>(p, bias, 0, column);
+  for (; column + kColumns <= p.columns; column += kColumns) dots_of_rows<kCount, kColumns>(p, 0, column);
+  for (; column < p.columns; ++column) dots_of_rows<kCount, 1>(p, 0, column);
 }
 
 // Twelve sums and their factors fill 16 registers.
 template <class T>
-void multiply_transposed(const ThinProduct<T>& p, const T* bias) {
+void multiply_transposed(const MatrixProduct<T>& p) {
   switch (p.rows) {
     case 1:
-      return dots_of_all<1, 8>(p, bias);
+      return dots_of_all<1, 8>(p);
     case 2:
-      return dots_of_all<2, 6>(p, bias);
+      return dots_of_all<2, 6>(p);
     case 3:
-      return dots_of_all<3, 4>(p, bias);
+      return dots_of_all<3, 4>(p);
     default:
-      return dots_of_all<4, 3>(p, bias);
+      return dots_of_all<4, 3>(p);
   }
 }
 

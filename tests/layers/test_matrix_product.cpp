@@ -1,63 +1,136 @@
-// Products of small matrices against the loops of their definition.
+// Products of matrices against the loops of their definition.
+#include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/matrix_product.hpp"
+#include "strata/layers/kernels/thin_products.hpp"
 #include "tests/layers/layer_checks.hpp"
 #include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
 
+using kernels::MatrixProduct;
 using testing::for_each_instruction_set;
 using testing::max_error;
 using testing::pick;
 
+template <class T>
+using Multiply = void (*)(const MatrixProduct<T>&);
+
+struct Extents {
+  Index rows;
+  Index terms;
+  Index columns;
+};
+
+/// A product of random matrices whose rows are longer than it takes. `step`: c may be written to up to a
+/// multiple of it, and rows of b and c are as long as one.
+template <class T>
+class RandomProduct {
+ public:
+  RandomProduct(const Extents& extents, bool of_transposed_a, bool of_transposed_b, Index step,
+                Random& random)
+      : extents_(extents),
+        of_transposed_a_(of_transposed_a),
+        step_(step),
+        accumulate_(random.below(2) == 0),
+        a_(of_transposed_a ? matrix(extents.terms, extents.rows, 1, random)
+                           : matrix(extents.rows, extents.terms, 1, random)),
+        b_(of_transposed_b ? matrix(extents.columns, extents.terms, step, random)
+                           : matrix(extents.terms, extents.columns, step, random)),
+        before_(random.normal<T>(matrix(extents.rows, extents.columns, step, random).shape())),
+        expected_(testing::widen(before_)) {
+    for (Index m = 0; m < extents.rows; ++m)
+      for (Index n = 0; n < extents.columns; ++n) {
+        double sum = accumulate_ ? static_cast<double>(before_(m, n)) : 0;
+        for (Index t = 0; t < extents.terms; ++t)
+          sum += static_cast<double>(of_transposed_a ? a_(t, m) : a_(m, t)) *
+                 static_cast<double>(of_transposed_b ? b_(n, t) : b_(t, n));
+        expected_(m, n) = sum;
+        if (!accumulate_) before_(m, n) = std::numeric_limits<T>::quiet_NaN();
+      }
+  }
+
+  void expect(Multiply<T> multiply) const {
+    SCOPED_TRACE(::testing::Message() << extents_.rows << ", " << extents_.terms << ", " << extents_.columns);
+    Tensor<T> c = before_;
+    const Index a_row = row_of(a_);
+    multiply({extents_.rows, extents_.terms, extents_.columns, a_.data(), of_transposed_a_ ? 1 : a_row,
+              of_transposed_a_ ? a_row : 1, b_.data(), row_of(b_), c.data(), row_of(c), accumulate_});
+    for (Index m = 0; m < extents_.rows; ++m)
+      for (Index n = extents_.columns; n < kernels::round_up(extents_.columns, step_); ++n)
+        c(m, n) = before_(m, n);
+    EXPECT_LE(max_error(c, expected_, 1), 80 * static_cast<double>(std::numeric_limits<T>::epsilon()));
+  }
+
+ private:
+  static Index row_of(const Tensor<T>& matrix) { return static_cast<Index>(matrix.shape()[1]); }
+
+  // NaN where the product has no business.
+  static Tensor<T> matrix(Index rows, Index columns, Index step, Random& random) {
+    const Index row = kernels::round_up(columns, step) + step * pick(random, 0, 2);
+    auto result = random.normal<T>({static_cast<std::size_t>(rows), static_cast<std::size_t>(row)});
+    for (Index m = 0; m < rows; ++m)
+      for (Index n = columns; n < row; ++n) result(m, n) = std::numeric_limits<T>::quiet_NaN();
+    return result;
+  }
+
+  Extents extents_;
+  bool of_transposed_a_;
+  Index step_;
+  bool accumulate_;
+  Tensor<T> a_, b_, before_;
+  Tensor<double> expected_;
+};
+
 constexpr Index kLanes = 16;  // of any instruction set, at most
-
-Index padded(Index columns) {
-  return (columns + kLanes - 1) / kLanes * kLanes;
-}
-
-Tensor<float> matrix(Random& random, Index rows, Index columns) {
-  return random.normal<float>({static_cast<std::size_t>(rows), static_cast<std::size_t>(columns)});
-}
 
 TEST(MatrixProduct, EqualsThePlainLoopsOnEveryInstructionSet) {
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
     Random random(seed);
-    const Index rows = pick(random, 1, 70), terms = pick(random, 1, 70), columns = pick(random, 1, 70);
-    const bool transposed = random.below(2) == 0, accumulate = random.below(2) == 0;
-    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << rows << ", " << terms << ", " << columns);
-    const Index b_row = padded(columns) + kLanes * pick(random, 0, 2);
-    const Index c_row = padded(columns) + kLanes * pick(random, 0, 2);
-    const Tensor<float> a = transposed ? matrix(random, terms, rows + pick(random, 0, 9))
-                                       : matrix(random, rows, terms + pick(random, 0, 9));
-    Tensor<float> b = matrix(random, terms, b_row);
-    const Tensor<float> before = matrix(random, rows, c_row);
-    Tensor<double> expected = testing::widen(before);
-    for (Index t = 0; t < terms; ++t)
-      for (Index n = columns; n < b_row; ++n) b(t, n) = NAN;
-    for (Index m = 0; m < rows; ++m)
-      for (Index n = 0; n < columns; ++n) {
-        double sum = accumulate ? static_cast<double>(before(m, n)) : 0;
-        for (Index t = 0; t < terms; ++t)
-          sum += static_cast<double>(transposed ? a(t, m) : a(m, t)) * static_cast<double>(b(t, n));
-        expected(m, n) = sum;
-      }
-    const auto a_row = static_cast<Index>(a.shape()[1]);
+    const Extents extents{pick(random, 1, 70), pick(random, 1, 70), pick(random, 1, 70)};
+    const RandomProduct<float> product(extents, random.below(2) == 0, false, kLanes, random);
     for_each_instruction_set([&] {
-      Tensor<float> c;
-      for (const auto multiply : {kernels::multiply, kernels::multiply_directly}) {
-        c = before;
-        if (!accumulate)
-          for (Index m = 0; m < rows; ++m)
-            for (Index n = 0; n < columns; ++n) c(m, n) = NAN;
-        multiply({rows, terms, columns, a.data(), transposed ? 1 : a_row, transposed ? a_row : 1, b.data(),
-                  b_row, c.data(), c_row, accumulate});
-        // What lies between the columns and the next multiple of the lanes may be anything.
-        for (Index m = 0; m < rows; ++m)
-          for (Index n = columns; n < padded(columns); ++n) c(m, n) = before(m, n);
-        EXPECT_LE(max_error(c, expected, 1), 1e-5);
-      }
+      product.expect(kernels::multiply);
+      product.expect(kernels::multiply_directly);
     });
+    product.expect([](const MatrixProduct<float>& p) { kernels::multiply_by_blas(p); });
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+template <class T>
+class ThinProducts : public ::testing::Test {};
+using Types = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(ThinProducts, Types);
+
+TYPED_TEST(ThinProducts, EqualThePlainLoopsOnEveryInstructionSet) {
+  using T = TypeParam;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    const Index few = pick(random, 0, 9), many = pick(random, 1, 70), columns = pick(random, 1, 70);
+    const bool few_rows = random.below(2) == 0;
+    const Extents extents{few_rows ? few : many, few_rows ? many : few, columns};
+    const RandomProduct<T> product(extents, random.below(2) == 0, false, 1, random);
+    for_each_instruction_set([&] { product.expect(kernels::table<kernels::ThinProducts<T>>().multiply); });
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TYPED_TEST(ThinProducts, WithATransposedMatrixEqualThePlainLoopsOnEveryInstructionSet) {
+  using T = TypeParam;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    const Extents extents{pick(random, 0, 20), pick(random, 0, 100), pick(random, 1, 40)};
+    const RandomProduct<T> product(extents, false, true, 1, random);
+    for_each_instruction_set(
+        [&] { product.expect(kernels::table<kernels::ThinProducts<T>>().multiply_transposed); });
+    // BLAS refuses rows of no values.
+    if (extents.terms > 0)
+      product.expect([](const MatrixProduct<T>& p) { kernels::multiply_by_blas(p, Transpose::yes); });
     if (::testing::Test::HasFailure()) return;
   }
 }
