@@ -5,6 +5,9 @@
 
 namespace strata {
 
+/// What fused layers are to do.
+enum class Pass { training, inference };
+
 /// Layers of which each takes the output of the one before it and no one else does. It does not own them.
 template <class T>
 class Chain {
@@ -14,11 +17,6 @@ class Chain {
     std::size_t in_training = 0;
     std::size_t in_inference = 0;
   };
-  /// How x and dx and how y and dy lie in memory.
-  struct Layouts {
-    ImageLayout x = ImageLayout::planes;
-    ImageLayout y = ImageLayout::planes;
-  };
 
   Chain() = default;
   /// `like`: a chain of layers that these were copied from, whose backward this one may be asked for.
@@ -27,40 +25,48 @@ class Chain {
   /// Whether layers are fused now: fusion is on and FiniteChecks need not see each of them.
   static bool may_fuse();
 
-  /// Of the fused layers, for an x of this shape: whether x and dx may be of pixels; whether y and dy may.
-  bool takes_pixels(const Shape& x) const;
-  bool gives_pixels(const Shape& x) const;
+  /// Of the fused layers, for an x of this shape: whether x may be of pixels; whether y may. So may their
+  /// gradients, then.
+  bool takes_pixels(Pass pass, const Shape& x) const;
+  bool gives_pixels(Pass pass, const Shape& x) const;
 
   // Where others hold x or dy, a copy is made only if the first layer needs one (the last in backward).
   /// `layouts`: planes unless layers are fused.
-  Shared<T> forward(Shared<T> x, bool fuse = may_fuse(), Layouts layouts = {});
+  Shared<T> forward(Shared<T> x, bool fuse = may_fuse(), ImageLayouts layouts = {});
   /// By the way that forward went.
   Shared<T> backward(Shared<T> dy);
   void backward_parameters(Shared<T> dy);
-  Shared<T> infer(Shared<T> x, bool fuse = may_fuse()) const;
+  Shared<T> infer(Shared<T> x, bool fuse = may_fuse(), ImageLayouts layouts = {}) const;
 
-  /// Whether joins do all the work in training.
-  bool is_taken() const { return training_.empty() && !layers_.empty(); }
+  /// Whether joins do all the work.
+  bool is_taken(Pass pass) const {
+    return !layers_.empty() && (pass == Pass::training ? training_.empty() : inference_.empty());
+  }
 
  private:
+  // What to run where layers are fused, in order: layers_[first], or what stands for it and some behind it.
+  template <class Fusion>
+  struct Step {
+    std::size_t first;
+    std::unique_ptr<Fusion> fused;
+  };
+  // `begin_fusion(layers)` asks the first of them.
+  template <class Fusion, class BeginFusion>
+  std::vector<Step<Fusion>> plan(std::size_t taken, const BeginFusion& begin_fusion) const;
+  template <class Fusion>
+  bool ends_in_pixels(const std::vector<Step<Fusion>>& steps, const Shape& x) const;
+  // Of the layers [first, last).
+  Shape output_shape(std::size_t first, std::size_t last, Shape x) const;
+  ImageLayout layout_behind(std::size_t step, const Shape& x, ImageLayout y) const;
   void set_layouts();
   Shared<T> backward_from(std::size_t first, Shared<T> dy);
 
   std::vector<Layer<T>*> layers_;
-  // What to run, in order; a plan of single layers has one step a layer.
-  struct TrainingStep {
-    Layer<T>* layer;
-    std::unique_ptr<TrainingFusion<T>> fused;
-  };
-  struct InferenceStep {
-    const Layer<T>* layer;
-    std::unique_ptr<InferenceFusion<T>> fused;
-  };
-  std::vector<TrainingStep> training_;
-  std::vector<InferenceStep> inference_;
+  std::vector<Step<TrainingFusion<T>>> training_;
+  std::vector<Step<InferenceFusion<T>>> inference_;
   // Of the last forward.
   bool fused_ = false;
-  Layouts layouts_;
+  ImageLayouts layouts_;
 };
 
 extern template class Chain<float>;

@@ -14,22 +14,24 @@ bool fusion();
 /// Changes it for the whole process, from the next forward on.
 void set_fusion(bool on);
 
-/// Stands for the layers of a chain from one on. All that they remember stays with them: parameters, running
-/// averages and what backward needs, so that a copy of a network has it too. Made by Layer::fuse_training.
-template <class T>
-class TrainingFusion {
+/// Stands for the layers of a chain from one on.
+class LayerFusion {
  public:
-  virtual ~TrainingFusion() = default;
+  virtual ~LayerFusion() = default;
   /// How many layers it stands for.
   virtual Index size() const = 0;
-  /// For an x of this shape: whether x and dx may be of pixels; whether y and dy may.
+  /// For an x of this shape: whether x may be of pixels; whether y may. So may their gradients, then.
   virtual bool takes_pixels(const Shape& /*x*/) const { return false; }
   virtual bool gives_pixels(const Shape& /*x*/) const { return false; }
-  /// Settles the layouts of x and dx and of y and dy, for the calls that follow; planes unless it is called.
-  void set_layouts(ImageLayout x, ImageLayout y) {
-    x_layout_ = x;
-    y_layout_ = y;
-  }
+};
+
+/// All that the layers remember stays with them: parameters, running averages and what backward needs, so
+/// that a copy of a network has it too. Made by Layer::fuse_training.
+template <class T>
+class TrainingFusion : public LayerFusion {
+ public:
+  /// Settles how x and y and their gradients lie, for the calls that follow; planes unless it is called.
+  void set_layouts(ImageLayouts layouts) { layouts_ = layouts; }
 
   virtual Tensor<T> forward(Tensor<T> x) = 0;
   virtual Tensor<T> backward(Tensor<T> dy) = 0;
@@ -40,46 +42,42 @@ class TrainingFusion {
   virtual void backward_parameters(Shared<T> dy) { backward_shared(std::move(dy)); }
 
  protected:
-  ImageLayout x_layout() const { return x_layout_; }
-  ImageLayout y_layout() const { return y_layout_; }
+  ImageLayouts layouts() const { return layouts_; }
 
  private:
-  ImageLayout x_layout_ = ImageLayout::planes;
-  ImageLayout y_layout_ = ImageLayout::planes;
+  ImageLayouts layouts_;
 };
 
-/// The same for infer, which many threads may call at once. Made by Layer::fuse_inference.
+/// For infer, which many threads may call at once. Made by Layer::fuse_inference.
 template <class T>
-class InferenceFusion {
+class InferenceFusion : public LayerFusion {
  public:
-  virtual ~InferenceFusion() = default;
-  virtual Index size() const = 0;
-  virtual Tensor<T> infer(Tensor<T> x) const = 0;
-  /// The same for an x that others still need.
-  virtual Tensor<T> infer_shared(const Tensor<T>& x) const { return infer(copy(x)); }
+  virtual Tensor<T> infer(Shared<T> x, ImageLayouts layouts) const = 0;
 };
 
-/// Stands for a join and for layers of the chain behind it. What they remember stays with the layers. Made by
-/// Join::fuse_training.
-template <class T>
-class JoinTraining {
+/// Stands for a join and for layers of the chain behind it.
+class JoinFusion {
  public:
-  virtual ~JoinTraining() = default;
+  virtual ~JoinFusion() = default;
   /// How many of the layers behind it stands for.
   virtual Index size() const = 0;
   /// Whether every x, y and their gradients may be of pixels, all together.
   virtual bool takes_pixels() const { return false; }
+};
+
+/// What the layers remember stays with them. Made by Join::fuse_training.
+template <class T>
+class JoinTraining : public JoinFusion {
+ public:
   virtual Tensor<T> forward(std::vector<Shared<T>> x) = 0;
   /// `dy`: the gradients of one consumer or of two, to be added. Returns dL/dx for each x.
   virtual std::vector<Shared<T>> backward(std::vector<Shared<T>> dy) = 0;
 };
 
-/// The same for infer. Made by Join::fuse_inference.
+/// For infer. Made by Join::fuse_inference.
 template <class T>
-class JoinInference {
+class JoinInference : public JoinFusion {
  public:
-  virtual ~JoinInference() = default;
-  virtual Index size() const = 0;
   virtual Tensor<T> infer(std::vector<Shared<T>> x) const = 0;
 };
 

@@ -187,7 +187,7 @@ std::vector<Tensor<T>> Graph<T>::run_backward(std::vector<Tensor<T>> dy, bool pa
     if (node.chain) {
       if (!is_needed(node.chain_source))
         node.chain->backward_parameters(total(*i));
-      else if (fused_ && node.chain->is_taken())
+      else if (fused_ && node.chain->is_taken(Pass::training))
         for (Shared<T>& part : gradients[*i]) give(node.chain_source, std::move(part));
       else
         give(node.chain_source, node.chain->backward(total(*i)));
@@ -215,7 +215,8 @@ template <class T>
 std::vector<Tensor<T>> Graph<T>::run_forward(std::vector<Tensor<T>> x) {
   shapes_ = node_shapes(shapes_of(x));
   fused_ = Chain<T>::may_fuse();
-  choose_layouts();
+  layouts_ = fused_ ? choose_layouts(Pass::training, shapes_)
+                    : std::vector<ImageLayout>(nodes_.size(), ImageLayout::planes);
   return run(
       std::move(x),
       [&](std::size_t i, Shared<T> value) {
@@ -276,9 +277,14 @@ std::vector<Tensor<T>> Graph<T>::infer(std::vector<Tensor<T>> x) const {
 template <class T>
 std::vector<Tensor<T>> Graph<T>::run_infer(std::vector<Tensor<T>> x) const {
   const bool fuse = Chain<T>::may_fuse();
+  std::vector<ImageLayout> layouts(nodes_.size(), ImageLayout::planes);
+  if (fuse) layouts = choose_layouts(Pass::inference, node_shapes(shapes_of(x)));
   return run(
       std::move(x),
-      [&](std::size_t i, Shared<T> value) { return nodes_[i].chain->infer(std::move(value), fuse); },
+      [&](std::size_t i, Shared<T> value) {
+        const Node& node = nodes_[i];
+        return node.chain->infer(std::move(value), fuse, {layouts[node.chain_source], layouts[i]});
+      },
       [&](const Node& node, std::vector<Shared<T>> values) {
         return fuse && node.inference ? node.inference->infer(std::move(values))
                                       : node.join->forward(take_all(std::move(values)));

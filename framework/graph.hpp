@@ -103,7 +103,7 @@ class Graph final : public Layer<T> {
   void plan();
   std::string find_problem();
   void connect(const Graph* like);
-  void choose_layouts();
+  std::vector<ImageLayout> choose_layouts(Pass pass, const std::vector<Shape>& shapes) const;
   void require_single() const;
   std::vector<Shape> node_shapes(const std::vector<Shape>& inputs) const;
   template <class RunChain, class RunJoin>

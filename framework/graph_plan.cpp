@@ -80,13 +80,13 @@ void Graph<T>::connect(const Graph* like) {
 
 // Of pixels are all values of which no one who makes or takes them needs planes.
 template <class T>
-void Graph<T>::choose_layouts() {
-  layouts_.assign(nodes_.size(), fused_ ? ImageLayout::pixels : ImageLayout::planes);
-  const auto is_of_pixels = [&](std::size_t i) { return layouts_[i] == ImageLayout::pixels; };
-  bool changed = fused_;
+std::vector<ImageLayout> Graph<T>::choose_layouts(Pass pass, const std::vector<Shape>& shapes) const {
+  std::vector<ImageLayout> layouts(nodes_.size(), ImageLayout::pixels);
+  const auto is_of_pixels = [&](std::size_t i) { return layouts[i] == ImageLayout::pixels; };
+  bool changed = true;
   const auto needs_planes = [&](std::size_t i) {
     changed = changed || is_of_pixels(i);
-    layouts_[i] = ImageLayout::planes;
+    layouts[i] = ImageLayout::planes;
   };
   for (const std::size_t i : inputs_) needs_planes(i);
   for (const std::size_t i : outputs_) needs_planes(i);
@@ -96,14 +96,17 @@ void Graph<T>::choose_layouts() {
     bool may_be_of_pixels = false;
     if (node.join) {
       alike = node.sources;
-      may_be_of_pixels = node.training && node.training->takes_pixels();
-    } else if (node.chain && node.chain->is_taken()) {
+      const JoinFusion* fused = node.training.get();
+      if (pass == Pass::inference) fused = node.inference.get();
+      may_be_of_pixels = fused && fused->takes_pixels();
+    } else if (node.chain && node.chain->is_taken(pass)) {
       alike = {node.chain_source};
       may_be_of_pixels = true;
     } else if (node.chain) {
-      const Shape& x = shapes_[node.chain_source];
-      if (!node.chain->takes_pixels(x)) needs_planes(node.chain_source);
-      if (!node.chain->gives_pixels(x)) needs_planes(i);
+      const Shape& x = shapes[node.chain_source];
+      if (is_of_pixels(node.chain_source) && !node.chain->takes_pixels(pass, x))
+        needs_planes(node.chain_source);
+      if (is_of_pixels(i) && !node.chain->gives_pixels(pass, x)) needs_planes(i);
       return;
     } else {
       return;
@@ -114,6 +117,7 @@ void Graph<T>::choose_layouts() {
   };
   while (std::exchange(changed, false))
     for (const std::size_t i : order_) visit(i);
+  return layouts;
 }
 
 template <class T>
@@ -140,7 +144,7 @@ std::string Graph<T>::find_problem() {
   template void Graph<T>::plan();                   \
   template std::string Graph<T>::find_problem();    \
   template void Graph<T>::connect(const Graph<T>*); \
-  template void Graph<T>::choose_layouts();
+  template std::vector<ImageLayout> Graph<T>::choose_layouts(Pass, const std::vector<Shape>&) const;
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 

@@ -11,4 +11,10 @@ enum class ImageLayout { planes, pixels };
 /// Images are of pixels only if this divides their channels, which then fill vectors of any instruction set.
 constexpr Index kPixelChannels = 16;
 
+/// Of what a layer, or several in a row, take and give.
+struct ImageLayouts {
+  ImageLayout x = ImageLayout::planes;
+  ImageLayout y = ImageLayout::planes;
+};
+
 }  // namespace strata

@@ -30,6 +30,7 @@ class AddInference final : public JoinInference<T> {
   explicit AddInference(std::span<Layer<T>* const> next);
 
   Index size() const override { return relu_ != nullptr; }
+  bool takes_pixels() const override { return true; }
   Tensor<T> infer(std::vector<Shared<T>> x) const override;
 
  private:

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "strata/framework/parallel.hpp"
-#include "strata/layers/kernels/convolution.hpp"
 #include "strata/layers/relu.hpp"
 
 namespace strata {
@@ -92,12 +91,18 @@ auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) con
 }
 
 template <class T>
-Tensor<T> ConvolutionInference<T>::infer_shared(const Tensor<T>& x) const {
-  kernels::ConvolutionShape shape = convolution_.convolution(x.shape());
+kernels::ImageAbilities ConvolutionInference<T>::abilities(const Shape& x) const {
+  return kernels::image_abilities<T>(convolution_.convolution(x));
+}
+
+template <class T>
+Tensor<T> ConvolutionInference<T>::infer(Shared<T> x, ImageLayouts layouts) const {
+  kernels::ConvolutionShape shape = convolution_.convolution(x->shape());
   shape.rectify = rectify_;
   const auto weights = folded(shape);
-  auto y = empty<T>(convolution_.output_shape(x.shape()));
-  weights->filters->convolve(shape, x.data(), weights->bias ? weights->bias->data() : nullptr, y.data());
+  auto y = empty<T>(convolution_.output_shape(x->shape()));
+  weights->filters->convolve(shape, {x->data(), layouts.x}, weights->bias ? weights->bias->data() : nullptr,
+                             {y.data(), layouts.y});
   return y;
 }
 

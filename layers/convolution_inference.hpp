@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "strata/layers/conv_2d.hpp"
+#include "strata/layers/kernels/convolution.hpp"
 #include "strata/layers/normalization_layer.hpp"
 
 namespace strata {
@@ -21,10 +22,12 @@ class ConvolutionInference final : public InferenceFusion<T> {
   ConvolutionInference(const Conv2D<T>& convolution, std::span<Layer<T>* const> next);
 
   Index size() const override { return 1 + (norm_ != nullptr) + rectify_; }
-  Tensor<T> infer(Tensor<T> x) const override { return infer_shared(x); }
-  Tensor<T> infer_shared(const Tensor<T>& x) const override;
+  bool takes_pixels(const Shape& x) const override { return abilities(x).x_as_pixels; }
+  bool gives_pixels(const Shape& x) const override { return abilities(x).y_as_pixels; }
+  Tensor<T> infer(Shared<T> x, ImageLayouts layouts) const override;
 
  private:
+  kernels::ImageAbilities abilities(const Shape& x) const;
   struct Folded;
   std::shared_ptr<const Folded> folded(const kernels::ConvolutionShape& shape) const;
   std::vector<const Tensor<T>*> state() const;

@@ -65,7 +65,7 @@ void ConvolutionRun<T>::choose_layouts(std::size_t k, const Shape& x) {
   Shape y = unit.convolution->output_shape(x);
   if (unit.pool) y = unit.pool->output_shape(y);
   const bool is_last = k + 1 == units_.size();
-  const bool next = is_last ? this->y_layout() == ImageLayout::pixels : abilities(k + 1, y).x_as_pixels;
+  const bool next = is_last ? this->layouts().y == ImageLayout::pixels : abilities(k + 1, y).x_as_pixels;
   const bool pixels = abilities(k, x).y_as_pixels && (unit.pool || next);
   unit.norm->x_layout_ = pixels ? ImageLayout::pixels : ImageLayout::planes;
   if (!is_last)

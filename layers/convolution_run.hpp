@@ -59,11 +59,11 @@ class ConvolutionRun final : public TrainingFusion<T> {
   void choose_layouts(std::size_t k, const Shape& x);
   /// That is, of y of the unit before.
   ImageLayout layout_of_x(std::size_t k) const {
-    if (k == 0) return this->x_layout();
-    return k == units_.size() ? this->y_layout() : units_[k].convolution->x_layout_;
+    if (k == 0) return this->layouts().x;
+    return k == units_.size() ? this->layouts().y : units_[k].convolution->x_layout_;
   }
   ImageLayout layout_of_z(std::size_t k) const {
-    return units_[k].norm ? units_[k].norm->x_layout_ : this->y_layout();
+    return units_[k].norm ? units_[k].norm->x_layout_ : this->layouts().y;
   }
   /// Of unit k, for its z.
   std::unique_ptr<ImageNorm<T>> image_norm(std::size_t k) const;

@@ -49,9 +49,10 @@ Tensor<T> NormFusion<T>::backward(Tensor<T> dy) {
 }
 
 template <class T>
-Tensor<T> NormInference<T>::infer(Tensor<T> x) const {
-  norm_.normalize_in_place(x, /*rectify=*/true);
-  return x;
+Tensor<T> NormInference<T>::infer(Shared<T> x, ImageLayouts /*of planes*/) const {
+  Tensor<T> y = std::move(x).take();
+  norm_.normalize_in_place(y, /*rectify=*/true);
+  return y;
 }
 
 template class NormFusion<float>;

@@ -104,17 +104,21 @@ bool ConvolutionFilters<T>::serve(const ConvolutionShape& shape) const {
 }
 
 template <class T>
-void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const T* x, const T* bias, T* y) const {
+void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* bias,
+                                     const ImageSink<T>& y) const {
   if constexpr (std::is_same_v<T, float>) {
     if (algorithm_ == ConvolutionAlgorithm::winograd)
       return winograd_convolve(shape, x, packed_.data(), bias, y);
     if (algorithm_ == ConvolutionAlgorithm::direct) return direct_convolve(shape, x, packed_.data(), bias, y);
-    if (algorithm_ == ConvolutionAlgorithm::pointwise) return pointwise_convolve(shape, x, weight_, bias, y);
-    if (algorithm_ == ConvolutionAlgorithm::depthwise) depthwise_convolve(shape, x, weight_, bias, y);
-    if (algorithm_ == ConvolutionAlgorithm::grouped) grouped_convolve(shape, x, weight_, bias, y);
+    if (algorithm_ == ConvolutionAlgorithm::pointwise)
+      return pointwise_convolve(shape, x.tensor(), weight_, bias, y.tensor);
+    if (algorithm_ == ConvolutionAlgorithm::depthwise)
+      depthwise_convolve(shape, x.tensor(), weight_, bias, y.tensor);
+    if (algorithm_ == ConvolutionAlgorithm::grouped)
+      grouped_convolve(shape, x.tensor(), weight_, bias, y.tensor);
   }
-  if (algorithm_ == ConvolutionAlgorithm::gemm) gemm_convolve(shape, x, weight_, bias, y);
-  if (shape.rectify) rectify(y, shape.batch * shape.out_channels * shape.out_size());
+  if (algorithm_ == ConvolutionAlgorithm::gemm) gemm_convolve(shape, x.tensor(), weight_, bias, y.tensor);
+  if (shape.rectify) rectify(y.tensor, shape.batch * shape.out_channels * shape.out_size());
 }
 
 template <class T>
@@ -162,8 +166,8 @@ template <class T>
 ImageAbilities image_abilities(const ConvolutionShape& s) {
   const auto fill_vectors = [](Index channels) { return channels % kPixelChannels == 0; };
   const ConvolutionAlgorithm algorithm = choose<T>(s);
-  if (algorithm == ConvolutionAlgorithm::winograd && winograd_streams(s))
-    return {true, fill_vectors(s.in_channels), fill_vectors(s.out_channels)};
+  if (algorithm == ConvolutionAlgorithm::winograd)
+    return {winograd_streams(s), fill_vectors(s.in_channels), fill_vectors(s.out_channels)};
   if (algorithm == ConvolutionAlgorithm::direct && s.groups == 1 && !pointwise_applies_backward_weights(s))
     return {.x_as_pixels = direct_takes_pixels(s), .y_as_pixels = fill_vectors(s.out_channels)};
   return {};

@@ -49,8 +49,9 @@ class ConvolutionFilters {
   ConvolutionFilters(const ConvolutionShape& shape, const T* weight);
   /// Whether they are what this shape of the same layer needs too.
   bool serve(const ConvolutionShape& shape) const;
-  /// y from x; `bias` may be null.
-  void convolve(const ConvolutionShape& shape, const T* x, const T* bias, T* y) const;
+  /// y from x, tensors in layouts that image_abilities allows; `bias` may be null.
+  void convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* bias,
+                const ImageSink<T>& y) const;
 
  private:
   ConvolutionAlgorithm algorithm_;
@@ -81,7 +82,7 @@ void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, c
 struct ImageAbilities {
   bool streams = false;      ///< images that are made as they are needed, and to be told when one is complete
   bool x_as_pixels = false;  ///< of x and dx
-  bool y_as_pixels = false;  ///< of y and dy, without a bias
+  bool y_as_pixels = false;  ///< of y and dy
 };
 template <class T>
 ImageAbilities image_abilities(const ConvolutionShape& shape);

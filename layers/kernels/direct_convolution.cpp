@@ -43,6 +43,8 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
                          .c_row = matrix.columns,
                          .accumulate = false});
       });
+      if (in_place && (bias || rectify))
+        layout.finish(results, bias, rectify, s.out(), block.rows, s.y.size.w, results);
       if (!in_place)
         layout.from_pixels(results, bias ? bias + group * s.out() : nullptr, rectify,
                            s.y.at(n, block.first_row, group * s.out()), s.y.plane(), s.out(), block.rows,

@@ -15,6 +15,7 @@ struct Pixels {
   Pixels at(Index row, Index column) const {
     return {data + row * row_stride + column * channels, row_stride, channels};
   }
+  Pixels from_channel(Index channel) const { return {data + channel, row_stride, channels}; }
 };
 
 struct PixelLayout {
@@ -28,6 +29,10 @@ struct PixelLayout {
                       Index channels, Index rows, Index width);
   /// to(r, q) = from(r, q), all channels. Both have the same number, a multiple of lanes.
   void (*copy)(Pixels from, Index rows, Index width, Pixels to);
+  /// to(r, q)[c] = from(r, q)[c] + bias[c], or 0 if `rectify` and that is negative; `bias` may be null, `to` may
+  /// be `from`. `channels` of them, a multiple of lanes.
+  void (*finish)(Pixels from, const float* bias, bool rectify, Index channels, Index rows, Index width,
+                 Pixels to);
 };
 
 }  // namespace strata::kernels

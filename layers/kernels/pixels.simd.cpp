@@ -103,6 +103,13 @@ void to_pixels(const float* planes, Index plane, Index channels, Index rows, Ind
   });
 }
 
+// x + bias, or 0 if that is negative.
+template <bool kRectify>
+[[gnu::always_inline]] inline Vector finished(Vector x, Vector bias) {
+  const Vector y = x + bias;
+  return kRectify ? xsimd::select(y <= Vector(0.0f), Vector(0.0f), y) : y;
+}
+
 template <bool kRectify>
 void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, Index channels, Index rows,
                  Index width) {
@@ -124,9 +131,7 @@ void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, I
     transpose(square);
     float* first = planes + c * plane + p;
     const auto put = [&](Index i) {
-      Vector y = square[i] + Vector(bias ? bias[c + i] : 0.0f);
-      if constexpr (kRectify) y = xsimd::select(y <= Vector(0.0f), Vector(0.0f), y);
-      y.store_unaligned(first + i * plane);
+      finished<kRectify>(square[i], Vector(bias ? bias[c + i] : 0.0f)).store_unaligned(first + i * plane);
     };
     if (real == kLanes) {
       for (Index i = 0; i < kLanes; ++i) put(i);
@@ -149,7 +154,25 @@ void copy(Pixels from, Index rows, Index width, Pixels to) {
     for (Index i = 0; i < floats; i += kLanes) Vector::load_aligned(from.data + i).store_aligned(to.data + i);
 }
 
-constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels_and_rectify, copy};
+template <bool kRectify>
+void finish(Pixels from, const float* bias, Index channels, Index rows, Index width, Pixels to) {
+  for (Index r = 0; r < rows; ++r)
+    for (Index q = 0; q < width; ++q) {
+      const float* x = from.at(r, q).data;
+      float* y = to.at(r, q).data;
+      for (Index c = 0; c < channels; c += kLanes)
+        finished<kRectify>(Vector::load_aligned(x + c), bias ? Vector::load_unaligned(bias + c) : Vector(0.0f))
+            .store_aligned(y + c);
+    }
+}
+
+void finish_and_rectify(Pixels from, const float* bias, bool rectify, Index channels, Index rows, Index width,
+                        Pixels to) {
+  if (rectify) return finish<true>(from, bias, channels, rows, width, to);
+  finish<false>(from, bias, channels, rows, width, to);
+}
+
+constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels_and_rectify, copy, finish_and_rectify};
 
 }  // namespace
 

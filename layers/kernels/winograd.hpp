@@ -29,7 +29,7 @@ struct Filters {
   Index columns;
 };
 
-/// For tiles of one size. The channels of pixels, too, are padded to a multiple of PixelLayout::lanes.
+/// For tiles of one size. Pixels have all channels of the frequencies, or more.
 struct TileTransforms {
   /// B^T d B for a grid of tiles, whose windows start at every fourth row and column.
   void (*input)(Pixels input, Index tile_rows, Index tile_columns, Frequencies out);

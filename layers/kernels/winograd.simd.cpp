@@ -227,14 +227,15 @@ template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row
   }
 }
 
-// Calls tile(pixel offset, frequency offset) for each tile and `kLanes` of its channels.
+// Calls tile(pixel offset, frequency offset) for each tile and `kLanes` of its channels: those that a row of
+// the frequencies has.
 template <class Tile>
 inline void for_each_tile(Index tile_rows, Index tile_columns, const Pixels& pixels, Index row_length,
                           const Tile& tile) {
   Index t = 0;
   for (Index p = 0; p < tile_rows; ++p)
     for (Index q = 0; q < tile_columns; ++q, ++t)
-      for (Index c = 0; c < pixels.channels; c += kLanes)
+      for (Index c = 0; c < row_length; c += kLanes)
         tile(4 * (p * pixels.row_stride + q * pixels.channels) + c, t * row_length + c);
 }
 

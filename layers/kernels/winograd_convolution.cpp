@@ -58,13 +58,16 @@ struct Output {
 
   bool as_pixels() const { return sink.layout == ImageLayout::pixels; }
   Planes<float> planes() const { return {sink.tensor, channels, size}; }
-  /// Has the cache fetch part number `part` of the memory that a block's images of pixels will take: written
-  /// tile by tile, they would wait for it. (Inlined, as GCC drops calls of functions that do no more.)
+  /// The image's rows that a block has.
+  RowRange rows(const RowBlock& block) const { return {4 * block.first_row, 4 * block.rows, size.h}; }
+  /// Has the cache fetch part number `part` of the memory that a block's pixels will take: written tile by
+  /// tile, they would wait for it. (Inlined, as GCC drops calls of functions that do no more.)
   [[gnu::always_inline]] void fetch(const RowBlock& block, Index part, Index parts) const {
     constexpr Index kLine = 64 / Index{sizeof(float)};
-    const Index image = channels * size.h * size.w, size_of_part = ceil_div(block.images * image, parts);
-    const float* const first = sink.tensor + block.image * image;
-    const Index end = std::min((part + 1) * size_of_part, block.images * image);
+    const RowRange first_rows = rows(block);
+    const Index row = channels * size.w, all = ((block.images - 1) * size.h + first_rows.count()) * row;
+    const Index size_of_part = ceil_div(all, parts), end = std::min((part + 1) * size_of_part, all);
+    const float* const first = sink.tensor + (block.image * size.h + first_rows.begin) * row;
     for (Index i = part * size_of_part; i < end; i += kLine)
       __builtin_prefetch(first + i, /*write=*/0, /*into L2=*/2);
   }
@@ -127,8 +130,7 @@ struct FilterView {
 };
 
 // The block's y, from the frequencies of x: a matrix product for each, and back to images. `products` has
-// room for as many channels as y has; `inputs`, which become those of y's pixels, too. Images of pixels take
-// all channels, and neither bias nor rectifier.
+// room for as many channels as y has; `inputs`, which become those of y's pixels, too.
 void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
                     const FrequencyRoom& inputs, const FilterView& filters, const FrequencyRoom& products,
                     const float* bias, bool rectify, const Output& y, Index first, Index channels) {
@@ -145,16 +147,18 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
 
   const auto& layout = table<PixelLayout>();
   const PixelRoom pixels(inputs.memory(), 4 * block.rows, 4 * columns, out);
-  const RowRange rows(4 * block.first_row, 4 * block.rows, y.size.h);
+  const RowRange rows = y.rows(block);
   const Planes<float> planes = y.planes();
   for (Index n = 0; n < block.images; ++n) {
     const Index image = block.image + n;
-    tiles.transform_output(n, products, in_place ? planes.pixels(image, rows.begin) : pixels.view());
+    const Pixels place = planes.pixels(image, rows.begin).from_channel(first);
+    const Pixels results = in_place ? place : pixels.view();
+    tiles.transform_output(n, products, results);
     if (!y.as_pixels())
-      layout.from_pixels(pixels.view(), bias, rectify, planes.at(image, rows.begin, first), planes.plane(),
+      layout.from_pixels(results, bias, rectify, planes.at(image, rows.begin, first), planes.plane(),
                          channels, rows.count(), y.size.w);
-    else if (!in_place)
-      layout.copy(pixels.view(), rows.count(), y.size.w, planes.pixels(image, rows.begin));
+    else if (!in_place || bias || rectify)
+      layout.finish(results, bias, rectify, channels, rows.count(), y.size.w, place);
   }
 }
 

@@ -15,8 +15,7 @@ bool winograd_streams(const ConvolutionShape& shape);
 
 /// The transformed filters that winograd_convolve takes.
 Tensor<float> winograd_filters(const ConvolutionShape& shape, const float* weight);
-/// Sources and sinks that are more than tensors of planes, here and below: only if it streams. Pixels as a
-/// result take neither bias nor rectifier.
+/// Sources and sinks that are more than tensors, here and below: only if it streams.
 void winograd_convolve(const ConvolutionShape& shape, const ImageSource<float>& x, const float* filters,
                        const float* bias, const ImageSink<float>& y);
 

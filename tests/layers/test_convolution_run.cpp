@@ -14,6 +14,7 @@ using testing::expect_same_step;
 using testing::for_each_instruction_set;
 using testing::gradients;
 using testing::in_layout;
+using testing::max_error;
 using testing::pick;
 using testing::run_plain;
 using testing::run_step;
@@ -96,7 +97,7 @@ TEST_F(ConvolutionRuns, ComputesTheSameInFloat) {
 
 // The layouts at both ends, which a Graph chooses.
 TEST_F(ConvolutionRuns, TakesAndGivesPixels) {
-  int takes = 0, gives = 0, skipped = 0;
+  int takes = 0, gives = 0, takes_in_inference = 0, gives_in_inference = 0, skipped = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed), again = random;
@@ -116,8 +117,11 @@ TEST_F(ConvolutionRuns, TakesAndGivesPixels) {
       const auto any = [&](bool pixels) {
         return pixels && random.below(4) != 0 ? ImageLayout::pixels : ImageLayout::planes;
       };
-      const Chain<float>::Layouts layouts{any(chain.takes_pixels(x->shape())),
-                                          any(chain.gives_pixels(x->shape()))};
+      const auto choose = [&](Pass pass) {
+        return ImageLayouts{any(chain.takes_pixels(pass, x->shape())),
+                            any(chain.gives_pixels(pass, x->shape()))};
+      };
+      const ImageLayouts layouts = choose(Pass::training);
       takes += layouts.x == ImageLayout::pixels;
       gives += layouts.y == ImageLayout::pixels;
       const auto y = chain.forward(in_layout(*x, layouts.x), true, layouts);
@@ -126,11 +130,20 @@ TEST_F(ConvolutionRuns, TakesAndGivesPixels) {
       results["y"] = as_planes(*y, layouts.y);
       results["dx"] = as_planes(*dx, layouts.x);
       expect_as_exact(results, plain, exact);
+
+      const ImageLayouts of_inference = choose(Pass::inference);
+      takes_in_inference += of_inference.x == ImageLayout::pixels;
+      gives_in_inference += of_inference.y == ImageLayout::pixels;
+      const auto inferred = chain.infer(in_layout(*x, of_inference.x), true, of_inference);
+      EXPECT_LE(max_error(as_planes(*inferred, of_inference.y), widen(*chain.infer(*x, false)), 1),
+                1e-4);
     });
     if (HasFailure()) return;
   }
   EXPECT_GT(takes, 100);
   EXPECT_GT(gives, 100);
+  EXPECT_GT(takes_in_inference, 100);
+  EXPECT_GT(gives_in_inference, 100);
   EXPECT_LE(skipped, 3);
 }
 

@@ -60,7 +60,7 @@ TEST(DirectConvolution, TakesAndGivesPixels) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     Problem p = make_problem(c, random);
     p.shape.winograd = false;
-    p.bias.fill(0);
+    p.shape.rectify = random.below(2) == 0;
     for_each_instruction_set([&] {
       const auto abilities = kernels::image_abilities<float>(p.shape);
       if (!abilities.y_as_pixels) return;
@@ -75,7 +75,8 @@ TEST(DirectConvolution, TakesAndGivesPixels) {
       const auto expected = run(kDirect, p, backward_data);
       auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
            dw = full<float>(p.w.shape(), NAN);
-      kernels::convolve_images<float>(p.shape, {x.data(), of_x}, p.w.data(), nullptr, {y.data(), of_y});
+      kernels::convolve_images<float>(p.shape, {x.data(), of_x}, p.w.data(), p.bias.data(),
+                                      {y.data(), of_y});
       EXPECT_EQ(as_planes(y, of_y), expected.y);
       kernels::convolve_images_backward<float>(p.shape, {x.data(), of_x}, {dy.data(), of_y}, p.w.data(),
                                                dw.data(), {dx.data(), of_x});

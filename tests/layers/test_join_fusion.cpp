@@ -301,6 +301,10 @@ TEST_F(JoinFusion, OfResidualNetworksComputesTheSame) {
       expect_near(fused.backward(dy), expected_dx, 1e-4, "dx");
       // Sums over inputs whose mean is ten times their spread.
       expect_near(parameter_gradients(fused), parameter_gradients(plain), 5e-4, "gradient");
+      const auto inferred = fused.infer(x);
+      set_fusion(false);
+      expect_near(inferred, fused.infer(x), 1e-4, "inferred");
+      set_fusion(true);
     });
     if (HasFailure()) {
       ADD_FAILURE() << summary(fused, problem.input);

@@ -3,6 +3,7 @@
 #include "strata/layers/kernels/winograd_convolution.hpp"
 #include "tests/layers/convolution_problem.hpp"
 #include "tests/layers/image_layouts.hpp"
+#include "tests/layers/random_cases.hpp"
 
 namespace strata {
 namespace {
@@ -189,7 +190,7 @@ TEST_P(Winograd, StreamsImages) {
     Problem p = make_problem(c, random);
     const auto x_layout = random_layout(c.in_channels, random),
                y_layout = random_layout(c.out_channels, random);
-    if (y_layout == ImageLayout::pixels) p.bias.fill(0);
+    p.shape.rectify = random.below(2) == 0;
     const auto x = in_layout(p.x, x_layout), dy = in_layout(p.dy, y_layout);
     for_each_instruction_set([&] {
       if (!kernels::winograd_streams(p.shape)) return;
@@ -216,6 +217,43 @@ TEST_P(Winograd, StreamsImages) {
     if (HasFailure()) return;
   }
   EXPECT_GT(streaming, 300);
+}
+
+// Images that are cut into several blocks, and few of them, whose channels are: tensors of either layout. The
+// same as of planes, but for the sign of zeros.
+TEST_P(Winograd, TakesAndGivesPixels) {
+  int cut = 0;
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    Random random(seed);
+    ConvCase c{.batch = pick(random, 1, 3),
+               .in_channels = 16 * pick(random, 1, 3),
+               .out_channels = 16 * pick(random, 1, 5),
+               .size = {pick(random, 5, 30), pick(random, 5, 30)},
+               .kernel = kernel(),
+               .padding = {pick(random, 0, kernel() - 1), pick(random, 0, kernel() - 1)}};
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
+    Problem p = make_problem(c, random);
+    p.shape.rectify = random.below(2) == 0;
+    const auto x_layout = random_layout(c.in_channels, random),
+               y_layout = random_layout(c.out_channels, random);
+    const auto x = in_layout(p.x, x_layout), dy = in_layout(p.dy, y_layout);
+    for_each_instruction_set([&] {
+      cut += !kernels::winograd_streams(p.shape);
+      const auto expected = run(kWinograd, p);
+      auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
+           dw = full<float>(p.w.shape(), NAN);
+      kernels::winograd_convolve(p.shape, {x.data(), x_layout},
+                                 kernels::winograd_filters(p.shape, p.w.data()).data(), p.bias.data(),
+                                 {y.data(), y_layout});
+      EXPECT_EQ(as_planes(y, y_layout), expected.y);
+      kernels::winograd_convolve_backward(p.shape, {x.data(), x_layout}, {dy.data(), y_layout}, p.w.data(),
+                                          dw.data(), {dx.data(), x_layout});
+      EXPECT_EQ(as_planes(dx, x_layout), expected.dx);
+      EXPECT_EQ(dw, expected.dw);
+    });
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(cut, 100);
 }
 
 // Relative l2 errors on normal data: what the choice of interpolation points is for, and what giving up
