@@ -19,12 +19,10 @@ Chain<T>::Chain(std::vector<Layer<T>*> layers, const Chain* like, Taken taken) :
     fused_ = like->fused_;
     layouts_ = like->layouts_;
   }
-  training_ = plan<TrainingFusion<T>>(taken.in_training, [](std::span<Layer<T>* const> rest) {
-    return rest.front()->fuse_training(rest);
-  });
-  inference_ = plan<InferenceFusion<T>>(taken.in_inference, [](std::span<Layer<T>* const> rest) {
-    return rest.front()->fuse_inference(rest);
-  });
+  training_ = plan<TrainingFusion<T>>(
+      taken.in_training, [](std::span<Layer<T>* const> rest) { return rest.front()->fuse_training(rest); });
+  inference_ = plan<InferenceFusion<T>>(
+      taken.in_inference, [](std::span<Layer<T>* const> rest) { return rest.front()->fuse_inference(rest); });
   set_layouts();
 }
 

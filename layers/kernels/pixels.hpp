@@ -29,8 +29,8 @@ struct PixelLayout {
                       Index channels, Index rows, Index width);
   /// to(r, q) = from(r, q), all channels. Both have the same number, a multiple of lanes.
   void (*copy)(Pixels from, Index rows, Index width, Pixels to);
-  /// to(r, q)[c] = from(r, q)[c] + bias[c], or 0 if `rectify` and that is negative; `bias` may be null, `to` may
-  /// be `from`. `channels` of them, a multiple of lanes.
+  /// to(r, q)[c] = from(r, q)[c] + bias[c], or 0 if `rectify` and that is negative; `bias` may be null, `to`
+  /// may be `from`. `channels` of them, a multiple of lanes.
   void (*finish)(Pixels from, const float* bias, bool rectify, Index channels, Index rows, Index width,
                  Pixels to);
 };

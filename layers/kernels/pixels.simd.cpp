@@ -161,7 +161,8 @@ void finish(Pixels from, const float* bias, Index channels, Index rows, Index wi
       const float* x = from.at(r, q).data;
       float* y = to.at(r, q).data;
       for (Index c = 0; c < channels; c += kLanes)
-        finished<kRectify>(Vector::load_aligned(x + c), bias ? Vector::load_unaligned(bias + c) : Vector(0.0f))
+        finished<kRectify>(Vector::load_aligned(x + c),
+                           bias ? Vector::load_unaligned(bias + c) : Vector(0.0f))
             .store_aligned(y + c);
     }
 }

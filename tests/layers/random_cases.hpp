@@ -6,6 +6,17 @@
 
 namespace strata::testing {
 
+/// Of so many random cases of a test, those to run: a quarter under a sanitizer, where each takes some twenty
+/// times as long, and what is looked for shows in most of them.
+template <class Number>
+constexpr Number some(Number cases) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return cases / 4;
+#else
+  return cases;
+#endif
+}
+
 /// Uniform in [low, high].
 inline Index pick(Random& random, Index low, Index high) {
   return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));

@@ -16,7 +16,7 @@ bool has_backward_data(const ConvCase& c) {
 
 TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
   int with_backward_data = 0;
-  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+  for (std::uint64_t seed = 0; seed < some(500u); ++seed) {
     Random random(seed);
     const auto pick = [&](std::uint64_t low, std::uint64_t high) {
       return static_cast<Index>(low + random.below(high - low + 1));
@@ -42,13 +42,13 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
                   has_backward_data(c));
     });
   }
-  EXPECT_GT(with_backward_data, 300);
+  EXPECT_GT(with_backward_data, some(300));
 }
 
 // The same as of planes, but for the sign of zeros.
 TEST(DirectConvolution, TakesAndGivesPixels) {
   int with_backward_data = 0, with_x = 0;
-  for (std::uint64_t seed = 0; seed < 600; ++seed) {
+  for (std::uint64_t seed = 0; seed < some(600u); ++seed) {
     Random random(seed);
     ConvCase c{.batch = pick(random, 1, 6),
                .in_channels = seed % 2 ? 16 * pick(random, 1, 3) : pick(random, 1, 40),
@@ -75,8 +75,7 @@ TEST(DirectConvolution, TakesAndGivesPixels) {
       const auto expected = run(kDirect, p, backward_data);
       auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
            dw = full<float>(p.w.shape(), NAN);
-      kernels::convolve_images<float>(p.shape, {x.data(), of_x}, p.w.data(), p.bias.data(),
-                                      {y.data(), of_y});
+      kernels::convolve_images<float>(p.shape, {x.data(), of_x}, p.w.data(), p.bias.data(), {y.data(), of_y});
       EXPECT_EQ(as_planes(y, of_y), expected.y);
       kernels::convolve_images_backward<float>(p.shape, {x.data(), of_x}, {dy.data(), of_y}, p.w.data(),
                                                dw.data(), {dx.data(), of_x});
@@ -88,8 +87,8 @@ TEST(DirectConvolution, TakesAndGivesPixels) {
     });
     if (HasFailure()) return;
   }
-  EXPECT_GT(with_backward_data, 300);
-  EXPECT_GT(with_x, 300);
+  EXPECT_GT(with_backward_data, some(300));
+  EXPECT_GT(with_x, some(300));
 }
 
 // Images that are cut into several blocks, and blocks of several images.

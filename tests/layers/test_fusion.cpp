@@ -12,6 +12,7 @@ using testing::expect_same_step;
 using testing::max_error;
 using testing::pick;
 using testing::same_bits;
+using testing::some;
 using testing::Twins;
 
 using Fusion = testing::FusionTest;
@@ -120,11 +121,11 @@ void check_random_networks(int networks) {
 }
 
 TEST_F(Fusion, OfRandomNetworksComputesTheSameInDouble) {
-  check_random_networks<double>(300);
+  check_random_networks<double>(some(300));
 }
 
 TEST_F(Fusion, OfRandomNetworksComputesTheSameInFloat) {
-  check_random_networks<float>(300);
+  check_random_networks<float>(some(300));
 }
 
 TEST_F(Fusion, OfGraphsFollowsChainsBetweenJoins) {

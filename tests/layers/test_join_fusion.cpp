@@ -13,6 +13,7 @@ using testing::for_each_instruction_set;
 using testing::max_error;
 using testing::pick;
 using testing::same_bits;
+using testing::some;
 using testing::widen;
 
 /// Restores the switches.
@@ -216,15 +217,15 @@ void check_random_graphs(std::uint64_t graphs, double tolerance) {
 }
 
 TEST_F(JoinFusion, OfRandomGraphsComputesTheSameInDouble) {
-  for_each_instruction_set([] { check_random_graphs<double>(300, 1e-11); });
+  for_each_instruction_set([] { check_random_graphs<double>(some(300), 1e-11); });
 }
 
 TEST_F(JoinFusion, OfRandomGraphsComputesTheSameInFloat) {
-  for_each_instruction_set([] { check_random_graphs<float>(300, 2e-4); });
+  for_each_instruction_set([] { check_random_graphs<float>(some(300), 2e-4); });
 }
 
 TEST_F(JoinFusion, OfRandomGraphsHasTheRightGradients) {
-  for (std::uint64_t seed = 0; seed < 25; ++seed) {
+  for (std::uint64_t seed = 0; seed < some(25u); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     const Problem<double> problem = random_problem<double>(random, 5);
@@ -285,7 +286,7 @@ struct ResidualNetwork {
 };
 
 TEST_F(JoinFusion, OfResidualNetworksComputesTheSame) {
-  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+  for (std::uint64_t seed = 0; seed < some(150u); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
     ResidualNetwork problem(random);

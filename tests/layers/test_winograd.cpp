@@ -35,7 +35,7 @@ INSTANTIATE_TEST_SUITE_P(, Winograd, ::testing::Values(3, 5));
 
 // Tiny images, sizes that are not multiples of 4, odd channel counts, every padding.
 TEST_P(Winograd, EqualsThePlainLoopsOnEveryInstructionSet) {
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  for (std::uint64_t seed = 0; seed < some(300u); ++seed) {
     Random random(seed);
     const auto pick = [&](Index low, Index high) {
       return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));
@@ -175,7 +175,7 @@ struct Watcher {
 // planes. (But for the sign of zeros.)
 TEST_P(Winograd, StreamsImages) {
   int streaming = 0;
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  for (std::uint64_t seed = 0; seed < some(300u); ++seed) {
     Random random(seed);
     const auto pick = [&](Index low, Index high) {
       return low + static_cast<Index>(random.below(static_cast<std::uint64_t>(high - low + 1)));
@@ -216,14 +216,14 @@ TEST_P(Winograd, StreamsImages) {
     });
     if (HasFailure()) return;
   }
-  EXPECT_GT(streaming, 300);
+  EXPECT_GT(streaming, some(300));
 }
 
 // Images that are cut into several blocks, and few of them, whose channels are: tensors of either layout. The
 // same as of planes, but for the sign of zeros.
 TEST_P(Winograd, TakesAndGivesPixels) {
   int cut = 0;
-  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+  for (std::uint64_t seed = 0; seed < some(150u); ++seed) {
     Random random(seed);
     ConvCase c{.batch = pick(random, 1, 3),
                .in_channels = 16 * pick(random, 1, 3),
@@ -253,7 +253,7 @@ TEST_P(Winograd, TakesAndGivesPixels) {
     });
     if (HasFailure()) return;
   }
-  EXPECT_GT(cut, 100);
+  EXPECT_GT(cut, some(100));
 }
 
 // Relative l2 errors on normal data: what the choice of interpolation points is for, and what giving up
