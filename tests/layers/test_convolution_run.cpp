@@ -69,8 +69,9 @@ struct RandomRun {
   }
 };
 
+/// Three steps each, of which `most_skipped` may be too near a kink.
 template <class T>
-void check_random_runs(std::uint64_t runs) {
+void check_random_runs(std::uint64_t runs, std::uint64_t most_skipped) {
   std::uint64_t skipped = 0;
   for (std::uint64_t seed = 0; seed < runs; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -85,15 +86,15 @@ void check_random_runs(std::uint64_t runs) {
       return;
     }
   }
-  EXPECT_LE(skipped, 3 * runs / 100);
+  EXPECT_LE(skipped, most_skipped);
 }
 
 TEST_F(ConvolutionRuns, ComputesTheSameInDouble) {
-  check_random_runs<double>(some(60));
+  check_random_runs<double>(some(60), 1);
 }
 
 TEST_F(ConvolutionRuns, ComputesTheSameInFloat) {
-  check_random_runs<float>(some(300));
+  check_random_runs<float>(some(300), 9);
 }
 
 // The layouts at both ends, which a Graph chooses.

@@ -117,7 +117,7 @@ void check_random_networks(int networks) {
       return;
     }
   }
-  EXPECT_LE(skipped, 3 * networks / 100);
+  EXPECT_LE(skipped, 9);  // too near a kink, of 300 networks' three steps
 }
 
 TEST_F(Fusion, OfRandomNetworksComputesTheSameInDouble) {
