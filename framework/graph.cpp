@@ -39,6 +39,15 @@ std::vector<Tensor<T>> take_all(std::vector<Shared<T>> values) {
 }  // namespace
 
 template <class T>
+Graph<T>::Graph() = default;
+template <class T>
+Graph<T>::Graph(Graph&&) noexcept = default;
+template <class T>
+Graph<T>& Graph<T>::operator=(Graph&&) noexcept = default;
+template <class T>
+Graph<T>::~Graph() = default;
+
+template <class T>
 Graph<T>::Graph(const Graph& other)
     : Layer<T>(other),
       inputs_(other.inputs_),

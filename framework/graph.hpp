@@ -24,11 +24,12 @@ namespace strata {
 template <class T>
 class Graph final : public Layer<T> {
  public:
-  Graph() = default;
+  Graph();
   Graph(const Graph& other);
-  Graph(Graph&&) = default;
+  Graph(Graph&&) noexcept;
   Graph& operator=(const Graph& other);
-  Graph& operator=(Graph&&) = default;
+  Graph& operator=(Graph&&) noexcept;
+  ~Graph() override;
 
   // These throw GraphError for a name that is taken, empty or has a dot at an end.
   Graph& input(std::string name);

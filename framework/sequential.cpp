@@ -7,6 +7,15 @@
 namespace strata {
 
 template <class T>
+Sequential<T>::Sequential() = default;
+template <class T>
+Sequential<T>::Sequential(Sequential&&) noexcept = default;
+template <class T>
+Sequential<T>& Sequential<T>::operator=(Sequential&&) noexcept = default;
+template <class T>
+Sequential<T>::~Sequential() = default;
+
+template <class T>
 Sequential<T>::Sequential(const Sequential& other) : Layer<T>(other) {
   for (const Entry& entry : other.layers_) layers_.push_back({entry.name, entry.layer->clone()});
   connect(&other.chain_);

@@ -11,7 +11,7 @@ namespace strata {
 template <class T>
 class Sequential final : public Layer<T> {
  public:
-  Sequential() = default;
+  Sequential();
   template <class... Layers>
   requires(sizeof...(Layers) > 0 && (std::derived_from<std::remove_cvref_t<Layers>, Layer<T>> &&
                                      ...)) explicit Sequential(Layers&&... layers) {
@@ -19,9 +19,10 @@ class Sequential final : public Layer<T> {
   }
 
   Sequential(const Sequential& other);
-  Sequential(Sequential&&) = default;
+  Sequential(Sequential&&) noexcept;
   Sequential& operator=(const Sequential& other);
-  Sequential& operator=(Sequential&&) = default;
+  Sequential& operator=(Sequential&&) noexcept;
+  ~Sequential() override;
 
   /// Appends a layer. Throws GraphError for a name that is taken, empty or holds a dot at an end.
   Sequential& add(std::string name, std::unique_ptr<Layer<T>> layer);

@@ -6,7 +6,7 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/index_math.hpp"
-#include "strata/layers/kernels/matrix_product.hpp"
+#include "strata/layers/kernels/packed_product.hpp"
 #include "strata/layers/kernels/thin_products.hpp"
 
 namespace strata {
@@ -45,7 +45,7 @@ const kernels::ThinProducts<T>& thin_products() {
 // For backward.
 template <class T>
 void multiply(Index batch, const kernels::MatrixProduct<T>& product) {
-  batch <= kFewBackward ? thin_products<T>().multiply(product) : kernels::multiply_by_blas(product);
+  batch <= kFewBackward ? thin_products<T>().multiply(product) : kernels::multiply_anyhow(product);
 }
 
 }  // namespace
@@ -106,7 +106,7 @@ Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
                                             out_,
                                             /*accumulate=*/bias_.has_value()};
     batch <= few_forward() ? thin_products<T>().multiply_transposed(product)
-                           : kernels::multiply_by_blas(product, Transpose::yes);
+                           : kernels::multiply_anyhow(product, Transpose::yes);
   });
   return y;
 }

@@ -25,6 +25,17 @@ MaxPoolParts<T>::MaxPoolParts(const Pooling& pooling) : pooling_(pooling) {
 }
 
 template <class T>
+MaxPoolParts<T>::MaxPoolParts(const MaxPoolParts&) = default;
+template <class T>
+MaxPoolParts<T>::MaxPoolParts(MaxPoolParts&&) noexcept = default;
+template <class T>
+MaxPoolParts<T>& MaxPoolParts<T>::operator=(const MaxPoolParts&) = default;
+template <class T>
+MaxPoolParts<T>& MaxPoolParts<T>::operator=(MaxPoolParts&&) noexcept = default;
+template <class T>
+MaxPoolParts<T>::~MaxPoolParts() = default;
+
+template <class T>
 void MaxPoolParts<T>::begin(const Shape& in) {
   const Shape out = pooling_.output_shape(in);
   channels_ = static_cast<Index>(in[1]);

@@ -15,6 +15,12 @@ template <class T>
 class MaxPoolParts {
  public:
   explicit MaxPoolParts(const Pooling& pooling);
+  // Defined in the library, as Parameter's.
+  MaxPoolParts(const MaxPoolParts&);
+  MaxPoolParts(MaxPoolParts&&) noexcept;
+  MaxPoolParts& operator=(const MaxPoolParts&);
+  MaxPoolParts& operator=(MaxPoolParts&&) noexcept;
+  ~MaxPoolParts();
 
   /// Makes ready for an x of this shape.
   void begin(const Shape& in);

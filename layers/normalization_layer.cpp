@@ -21,6 +21,17 @@ NormalizationLayer<T>::NormalizationLayer(const char* type, const Shape& affine_
 }
 
 template <class T>
+NormalizationLayer<T>::NormalizationLayer(const NormalizationLayer&) = default;
+template <class T>
+NormalizationLayer<T>::NormalizationLayer(NormalizationLayer&&) noexcept = default;
+template <class T>
+NormalizationLayer<T>& NormalizationLayer<T>::operator=(const NormalizationLayer&) = default;
+template <class T>
+NormalizationLayer<T>& NormalizationLayer<T>::operator=(NormalizationLayer&&) noexcept = default;
+template <class T>
+NormalizationLayer<T>::~NormalizationLayer() = default;
+
+template <class T>
 Shape NormalizationLayer<T>::channel_shape(const char* type, Index channels) {
   if (channels < 1)
     throw ArgumentError(std::string(type) + ": expected at least 1 channel, got " + std::to_string(channels));

@@ -41,6 +41,13 @@ class NormalizationLayer : public Layer<T> {
   /// (channels). Throws ArgumentError unless there is at least 1.
   static Shape channel_shape(const char* type, Index channels);
 
+  // Defined in the library, as Parameter's.
+  NormalizationLayer(const NormalizationLayer&);
+  NormalizationLayer(NormalizationLayer&&) noexcept;
+  NormalizationLayer& operator=(const NormalizationLayer&);
+  NormalizationLayer& operator=(NormalizationLayer&&) noexcept;
+  ~NormalizationLayer() override;
+
   virtual normalization::Sets sets(const Shape& x) const = 0;
   /// Whether runs are the planes of x (N, C, H, W).
   virtual bool runs_are_planes() const { return true; }

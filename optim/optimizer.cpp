@@ -8,6 +8,20 @@
 namespace strata {
 
 template <class T>
+Optimizer<T>::Optimizer(std::vector<std::string> state_names) : state_names_(std::move(state_names)) {}
+
+template <class T>
+Optimizer<T>::Optimizer(const Optimizer&) = default;
+template <class T>
+Optimizer<T>::Optimizer(Optimizer&&) noexcept = default;
+template <class T>
+Optimizer<T>& Optimizer<T>::operator=(const Optimizer&) = default;
+template <class T>
+Optimizer<T>& Optimizer<T>::operator=(Optimizer&&) noexcept = default;
+template <class T>
+Optimizer<T>::~Optimizer() = default;
+
+template <class T>
 void Optimizer<T>::set_learning_rate(double learning_rate) {
   detail::check_option(std::isfinite(learning_rate) && learning_rate >= 0, type().c_str(), "learning_rate",
                        "finite and at least 0", learning_rate);

@@ -19,7 +19,7 @@ namespace strata {
 template <class T>
 class Optimizer {
  public:
-  virtual ~Optimizer() = default;
+  virtual ~Optimizer();
 
   /// One update of every trainable parameter. State belongs to the place in the list: hand over the same
   /// list each time (`net.parameters()`), frozen parameters included. Throws ArgumentError for a null
@@ -44,11 +44,12 @@ class Optimizer {
 
  protected:
   /// One tensor of zeros, in the parameter's shape, is kept under each of the names.
-  explicit Optimizer(std::vector<std::string> state_names = {}) : state_names_(std::move(state_names)) {}
-  Optimizer(const Optimizer&) = default;
-  Optimizer(Optimizer&&) = default;
-  Optimizer& operator=(const Optimizer&) = default;
-  Optimizer& operator=(Optimizer&&) = default;
+  explicit Optimizer(std::vector<std::string> state_names = {});
+  // Defined in the library, as Parameter's.
+  Optimizer(const Optimizer&);
+  Optimizer(Optimizer&&) noexcept;
+  Optimizer& operator=(const Optimizer&);
+  Optimizer& operator=(Optimizer&&) noexcept;
 
   struct State {
     std::int64_t step = 0;  ///< updates so far, the one under way included

@@ -1,7 +1,7 @@
 // Products of matrices against the loops of their definition.
 #include "strata/framework/instruction_set.hpp"
 #include "strata/layers/kernels/index_math.hpp"
-#include "strata/layers/kernels/matrix_product.hpp"
+#include "strata/layers/kernels/packed_product.hpp"
 #include "strata/layers/kernels/thin_products.hpp"
 #include "tests/layers/layer_checks.hpp"
 #include "tests/layers/random_cases.hpp"
@@ -96,6 +96,48 @@ TEST(MatrixProduct, EqualsThePlainLoopsOnEveryInstructionSet) {
       product.expect(kernels::multiply_directly);
     });
     product.expect([](const MatrixProduct<float>& p) { kernels::multiply_by_blas(p); });
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(MatrixProduct, PackedEqualsThePlainLoopsOnEveryInstructionSet) {
+  constexpr auto multiply_packed = [](const MatrixProduct<float>& p) { kernels::multiply_packed(p); };
+  constexpr auto multiply_anyhow = [](const MatrixProduct<float>& p) { kernels::multiply_anyhow(p); };
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    // One in eight is larger than a block of the copies.
+    const Index most = seed % 8 == 0 ? 600 : 70;
+    const Extents extents{pick(random, 1, most / 4), pick(random, 1, most), pick(random, 1, most)};
+    const bool of_transposed_a = random.below(2) == 0;
+    const RandomProduct<float> product(extents, of_transposed_a, false, random.below(2) == 0 ? 1 : kLanes,
+                                       random);
+    for_each_instruction_set([&] {
+      product.expect(multiply_packed);
+      product.expect(multiply_anyhow);
+    });
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(MatrixProduct, PackedWithATransposedMatrixEqualsThePlainLoopsOnEveryInstructionSet) {
+  constexpr auto multiply_packed = [](const MatrixProduct<float>& p) {
+    kernels::multiply_packed(p, Transpose::yes);
+  };
+  constexpr auto multiply_anyhow = [](const MatrixProduct<float>& p) {
+    kernels::multiply_anyhow(p, Transpose::yes);
+  };
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    const Index most = seed % 8 == 0 ? 600 : 70;
+    const Extents extents{pick(random, 1, most / 4), pick(random, 1, most), pick(random, 1, most)};
+    const bool of_transposed_a = random.below(2) == 0;
+    const RandomProduct<float> product(extents, of_transposed_a, true, 1, random);
+    for_each_instruction_set([&] {
+      product.expect(multiply_packed);
+      product.expect(multiply_anyhow);
+    });
     if (::testing::Test::HasFailure()) return;
   }
 }

@@ -1,0 +1,16 @@
+// Products of matrices that lie anyhow, block by block.
+#pragma once
+
+#include "strata/layers/kernels/matrix_product.hpp"
+
+namespace strata::kernels {
+
+/// By the inner loops of the direct convolution, on copies of blocks of a and b; `of_b`: whether b is stored
+/// as (columns, terms). Any alignment.
+void multiply_packed(const MatrixProduct<float>& product, Transpose of_b = Transpose::no);
+
+/// By OpenBLAS or as above, whichever is faster for its extents with the instruction set in use.
+template <class T>
+void multiply_anyhow(const MatrixProduct<T>& product, Transpose of_b = Transpose::no);
+
+}  // namespace strata::kernels
