@@ -19,29 +19,30 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
     PixelScratch padded(from_place ? 0 : s.input_rows(block.rows), s.input_columns(), s.in());
     const PixelScratch output(in_place ? 0 : block.rows, s.y.size.w, matrix.columns);
     if (!from_place) padded.clear_beside(s.padding.w, s.x.size.w);
-    const WindowTerms terms(from_place ? s.x.pixels(0, 0) : padded.view(), s.kernel, s.dilation);
+    const auto bands = s.column_bands(from_place ? s.x.pixels(0, 0) : padded.view());
     for (Index n = block.image; n < block.image + block.images; ++n) {
       if (!from_place) s.load(layout, block, n, group, padded.view());
       const Pixels input = from_place ? s.x.pixels(n, block.first_row * s.stride.h) : padded.view();
       const Pixels results = in_place ? s.y.pixels(n, block.first_row) : output.view();
       const auto taps_of = [&](Index row) { return s.taps_inside(block.first_row + row); };
       for_each_band(block.rows, taps_of, [&](Index first, Index rows, RowRange taps) {
-        kernel.multiply({.rows = rows * s.y.size.w,
-                         .line_rows = s.y.size.w,
-                         .columns = matrix.columns,
-                         .run_count = taps.count() * terms.runs_a_row,
-                         .run_length = terms.run_length,
-                         .runs = terms.runs.data() + taps.begin * terms.runs_a_row,
-                         .a = input.at(first * s.stride.h, 0).data,
-                         .a_line = s.stride.h * input.row_stride,
-                         .a_row = s.stride.w * s.in(),
-                         .a_term = 1,
-                         .b = filters + group * matrix.group_size(),
-                         .b_row = matrix.columns,
-                         .c = results.at(first, 0).data,
-                         .c_line = results.row_stride,
-                         .c_row = matrix.columns,
-                         .accumulate = false});
+        for (const ColumnBand& band : bands)
+          kernel.multiply({.rows = rows * band.count,
+                           .line_rows = band.count,
+                           .columns = matrix.columns,
+                           .run_count = taps.count() * band.terms.runs_a_row,
+                           .run_length = band.terms.run_length,
+                           .runs = band.terms.runs.data() + taps.begin * band.terms.runs_a_row,
+                           .a = input.at(first * s.stride.h, band.first * s.stride.w).data,
+                           .a_line = s.stride.h * input.row_stride,
+                           .a_row = s.stride.w * s.in(),
+                           .a_term = 1,
+                           .b = filters + group * matrix.group_size(),
+                           .b_row = matrix.columns,
+                           .c = results.at(first, band.first).data,
+                           .c_line = results.row_stride,
+                           .c_row = matrix.columns,
+                           .accumulate = false});
       });
       if (in_place && (bias || rectify))
         layout.finish(results, bias, rectify, s.out(), block.rows, s.y.size.w, results);

@@ -20,6 +20,9 @@ struct Runs {
   Index stride;
 };
 
+template <class T>
+constexpr T kLaneNumbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 /// Adds to *sum_a and *sum_b what body(i, a, b) adds to a and b over all elements of the runs. Four vectors
 /// side by side hide the latency of the additions.
 template <class T, class Body>
@@ -38,13 +41,22 @@ inline void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body
       body(i + 3 * kLanes, a3, b3);
     }
     for (; i + kLanes <= end; i += kLanes) body(i, a0, b0);
-    if (i < end)
+    if (i == end) continue;
+    if (runs.length < kLanes) {
       for_the_rest<T, Batch::size / 2>(i, end, [&]<class V>(Index j, V) {
         V part_a(T{0}), part_b(T{0});
         body(j, part_a, part_b);
         a += sum_of(part_a);
         b += sum_of(part_b);
       });
+      continue;
+    }
+    // The last whole vector, of which only the lanes that were not in the one before.
+    Batch part_a(T{0}), part_b(T{0});
+    body(end - kLanes, part_a, part_b);
+    const auto fresh = load(kLaneNumbers<T>, Batch()) >= Batch(static_cast<T>(i - (end - kLanes)));
+    a0 += xsimd::select(fresh, part_a, Batch(T{0}));
+    b0 += xsimd::select(fresh, part_b, Batch(T{0}));
   }
   *sum_a += static_cast<double>(xsimd::hadd((a0 + a1) + (a2 + a3)) + a);
   *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);

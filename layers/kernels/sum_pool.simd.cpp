@@ -177,20 +177,24 @@ void mean(const T* x, T* y, Index planes, Index size) {
   const bool large = sizeof(T) < sizeof(double) && size >= 4 * kTerms * kSums;
   for (Index plane = 0; plane < planes; plane += kLanes, x += kLanes * size) {
     const Index count = smaller(kLanes, planes - plane);
-    Sums sums[kLanes] = {};
-    double rest[kLanes] = {}, shifts[kLanes] = {};
-    for (Index p = 0; p < count; ++p) {
-      const T* const from = x + p * size;
+    Sums sums[kLanes];
+    double rest[kLanes], shifts[kLanes];
+    for (Index p = 0; p < kLanes; ++p) {
       PlaneSum<T> sum;
-      if (large) {
-        const T shift = *from - *from == 0 ? *from : T{0};  // unless it is infinite
-        shifts[p] = static_cast<double>(shift);
-        sum.add_large(from, shift, size);
-      } else {
-        sum.add(from, size);
+      T shift = 0;
+      if (p < count) {
+        const T* const from = x + p * size;
+        if (large) {
+          shift = *from - *from == 0 ? *from : T{0};  // unless it is infinite
+          sum.add_large(from, shift, size);
+        } else {
+          sum.add(from, size);
+        }
       }
+      sums[p] = Sums{};
       for (Index part = 0; part < kSums; part += kLanes) sums[p] += load<Sums>(sum.parts + part);
       rest[p] = sum.rest;
+      shifts[p] = static_cast<double>(shift);
     }
     T means[kLanes];
     store(convert<T, kLanes>(load<Sums>(shifts) + (totals<kLanes>(sums) + load<Sums>(rest)) * factor), means);
