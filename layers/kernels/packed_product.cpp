@@ -82,9 +82,9 @@ void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
 
 namespace {
 
-// OpenBLAS copies b, too, and a, into an order for longer vectors than ours. That takes longer than our copies,
-// and most of the time where few rows or terms are there to share them. With AVX-512 it takes longest where b
-// is transposed, but a product of up to a million multiply-adds it takes as it lies.
+// OpenBLAS copies b, too, and a, into an order for longer vectors than ours. That takes longer than our
+// copies, and most of the time where few rows or terms are there to share them. With AVX-512 it takes longest
+// where b is transposed, but a product of up to a million multiply-adds it takes as it lies.
 bool is_faster_packed(const MatrixProduct<float>& p, Transpose of_b) {
   constexpr Index kUnpacked = 1000 * 1000, kFew = 64;
   const bool avx512 = instruction_set() == InstructionSet::avx512;

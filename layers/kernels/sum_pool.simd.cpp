@@ -140,66 +140,70 @@ inline V totals(V* sums) {
   }
 }
 
-constexpr Index kSums = 16;
-
-// The sum of x - shift, in parts and what is left over.
+// The sum of x - shift over a plane, in lanes and what is left over.
 template <class T>
 struct PlaneSum {
-  double parts[kSums] = {};
+  static constexpr Index kLanes = kMostLanes<double>;
+  using Lanes = Vector<double, kLanes>;
+
+  Lanes lanes;
   double rest = 0;
 
-  // Four terms at a time are added in T.
-  [[gnu::always_inline]] void add_large(const T* x, T shift, Index size) {
+  [[gnu::always_inline]] PlaneSum(const T* x, Index size) {
+    const auto at = [x](Index i) { return convert<double, kLanes>(load<Vector<T, kLanes>>(x + i)); };
+    constexpr Index kChains = 16 / kLanes;  // hide the latency of the additions
+    Lanes sums[kChains] = {};
     Index i = 0;
-    for (; i + kTerms * kSums <= size; i += kTerms * kSums)
-      for (Index lane = 0; lane < kSums; ++lane) {
-        T sum = x[i + lane] - shift;
-        for (Index term = 1; term < kTerms; ++term) sum += x[i + term * kSums + lane] - shift;
-        parts[lane] += static_cast<double>(sum);
-      }
-    for (; i < size; ++i) rest += static_cast<double>(x[i] - shift);
-  }
-  [[gnu::always_inline]] void add(const T* x, Index size) {
-    Index i = 0;
-    for (; i + kSums <= size; i += kSums)
-      for (Index lane = 0; lane < kSums; ++lane) parts[lane] += static_cast<double>(x[i + lane]);
+    for (; i + 16 <= size; i += 16)
+      for (Index chain = 0; chain < kChains; ++chain) sums[chain] += at(i + chain * kLanes);
+    lanes = sums[0];
+    for (Index chain = 1; chain < kChains; ++chain) lanes += sums[chain];
     for (; i < size; ++i) rest += static_cast<double>(x[i]);
+  }
+  // Four terms at a time are added in T.
+  [[gnu::always_inline]] PlaneSum(const T* x, Index size, T shift) : lanes{} {
+    constexpr Index kParts = 16;
+    double parts[kParts] = {};
+    Index i = 0;
+    for (; i + kTerms * kParts <= size; i += kTerms * kParts)
+      for (Index part = 0; part < kParts; ++part) {
+        T sum = x[i + part] - shift;
+        for (Index term = 1; term < kTerms; ++term) sum += x[i + term * kParts + part] - shift;
+        parts[part] += static_cast<double>(sum);
+      }
+    for (Index part = 0; part < kParts; part += kLanes) lanes += load<Lanes>(parts + part);
+    for (; i < size; ++i) rest += static_cast<double>(x[i] - shift);
   }
 };
 
-// The sums of as many planes as a vector has lanes become one vector. Each plane's are of the same order
-// wherever it is.
+// The sums of kCount planes, as many as a vector has lanes or fewer, become one vector.
+template <Index kCount, class T>
+[[gnu::always_inline]] inline void means(const T* x, T* y, Index size, double factor) {
+  constexpr Index kLanes = kMostLanes<double>;
+  using Sums = Vector<double, kLanes>;
+  Sums sums[kLanes] = {};
+  double rest[kLanes] = {}, shifts[kLanes] = {};
+  const bool large = sizeof(T) < sizeof(double) && size >= 256;
+  for (Index p = 0; p < kCount; ++p, x += size) {
+    const T shift = large && *x - *x == 0 ? *x : T{0};  // unless it is infinite
+    const PlaneSum<T> sum = large ? PlaneSum<T>(x, size, shift) : PlaneSum<T>(x, size);
+    sums[p] = sum.lanes;
+    rest[p] = sum.rest;
+    shifts[p] = static_cast<double>(shift);
+  }
+  const auto result =
+      convert<T, kLanes>(load<Sums>(shifts) + (totals<kLanes>(sums) + load<Sums>(rest)) * factor);
+  for (Index p = 0; p < kCount; ++p) y[p] = result[p];
+}
+
+// Each plane's sum is of the same order wherever it is.
 template <class T>
 void mean(const T* x, T* y, Index planes, Index size) {
   constexpr Index kLanes = kMostLanes<double>;
-  using Sums = Vector<double, kLanes>;
   const double factor = 1 / static_cast<double>(size);
-  const bool large = sizeof(T) < sizeof(double) && size >= 4 * kTerms * kSums;
-  for (Index plane = 0; plane < planes; plane += kLanes, x += kLanes * size) {
-    const Index count = smaller(kLanes, planes - plane);
-    Sums sums[kLanes];
-    double rest[kLanes], shifts[kLanes];
-    for (Index p = 0; p < kLanes; ++p) {
-      PlaneSum<T> sum;
-      T shift = 0;
-      if (p < count) {
-        const T* const from = x + p * size;
-        if (large) {
-          shift = *from - *from == 0 ? *from : T{0};  // unless it is infinite
-          sum.add_large(from, shift, size);
-        } else {
-          sum.add(from, size);
-        }
-      }
-      sums[p] = Sums{};
-      for (Index part = 0; part < kSums; part += kLanes) sums[p] += load<Sums>(sum.parts + part);
-      rest[p] = sum.rest;
-      shifts[p] = static_cast<double>(shift);
-    }
-    T means[kLanes];
-    store(convert<T, kLanes>(load<Sums>(shifts) + (totals<kLanes>(sums) + load<Sums>(rest)) * factor), means);
-    for (Index p = 0; p < count; ++p) y[plane + p] = means[p];
-  }
+  Index plane = 0;
+  for (; plane + kLanes <= planes; plane += kLanes) means<kLanes>(x + plane * size, y + plane, size, factor);
+  for (; plane < planes; ++plane) means<1>(x + plane * size, y + plane, size, factor);
 }
 
 template <class T>

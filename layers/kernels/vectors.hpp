@@ -10,6 +10,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include "strata/framework/index.hpp"
 
 namespace strata::kernels {
@@ -44,10 +48,31 @@ inline void store(const V& values, T* x) {
   std::memcpy(x, &values, sizeof(V));
 }
 
+// Floats as doubles. GCC would convert them by halves.
+template <Index kLanes>
+inline Vector<double, kLanes> widen(const Vector<float, kLanes>& from) {
+#if defined(__AVX512F__)
+  if constexpr (kLanes == 8)
+    return reinterpret_cast<Vector<double, 8>>(_mm512_cvtps_pd(reinterpret_cast<__m256>(from)));
+#endif
+#if defined(__AVX__)
+  if constexpr (kLanes == 4)
+    return reinterpret_cast<Vector<double, 4>>(_mm256_cvtps_pd(reinterpret_cast<__m128>(from)));
+#endif
+#if defined(__SSE2__)
+  if constexpr (kLanes == 2)
+    return reinterpret_cast<Vector<double, 2>>(
+        _mm_cvtps_pd(_mm_castpd_ps(_mm_set_sd(__builtin_bit_cast(double, from)))));
+#endif
+  return __builtin_convertvector(from, Vector<double, kLanes>);
+}
+
 // Converts elements. GCC has instructions for a change of integers' size by two; for others it would go
 // element by element.
 template <class To, Index kLanes, class From>
 inline Vector<To, kLanes> convert(From from) {
+  if constexpr (std::is_same_v<To, double> && std::is_same_v<From, Vector<float, kLanes>>)
+    return widen<kLanes>(from);
   constexpr Index kBytes = static_cast<Index>(sizeof(From)) / kLanes,
                   kWanted = static_cast<Index>(sizeof(To));
   constexpr bool kIntegers = std::is_integral_v<To>;
