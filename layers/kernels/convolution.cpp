@@ -210,18 +210,17 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
   constexpr Index kPiece = Index{1} << 15;
   const auto& kernel = table<Normalization<T>>();
   const RowBlocks blocks(batch, channels, kPiece / size);
-  const Index groups = ceil_div(batch, blocks.max_images());  // of images, whose sums are taken together
   const std::vector<T> zeros(static_cast<std::size_t>(channels));
-  Scratch<double> parts(groups * channels), squares(groups * channels);
+  Scratch<double> parts(blocks.groups() * channels), squares(blocks.groups() * channels);
   parallel_for(blocks.count(), [&](Index i) {
     const RowBlock block = blocks[i];
-    const Index first = block.image / blocks.max_images() * channels + block.first_row;
+    const Index first = block.group * channels + block.first_row;
     kernel.sums(dy + (block.image * channels + block.first_row) * size, {block.images, block.rows, size},
                 zeros.data(), parts.data() + first, squares.data() + first);
   });
   for (Index c = 0; c < channels; ++c) {
     double sum = 0;
-    for (Index group = 0; group < groups; ++group) sum += parts.data()[group * channels + c];
+    for (Index group = 0; group < blocks.groups(); ++group) sum += parts.data()[group * channels + c];
     sums[c] = static_cast<T>(sum);
   }
 }

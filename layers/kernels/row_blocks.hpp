@@ -17,36 +17,49 @@ struct RowBlock {
   Index images;
   Index first_row;
   Index rows;
+  Index group;  ///< the number of its image, or images
 };
 
-/// A batch of images of `rows` rows, cut into blocks of about `rows_a_block` rows.
+/// A batch of images of `rows` rows, cut into blocks of about `rows_a_block` rows. Blocks of several images
+/// differ by one image at most, and are of an even number, which most numbers of threads share evenly.
 class RowBlocks {
  public:
-  RowBlocks(Index batch, Index rows, Index rows_a_block)
-      : batch_(batch), rows_(rows), images_(std::clamp<Index>(rows_a_block / rows, 1, batch)) {
-    const Index parts = images_ > 1 ? 1 : ceil_div(rows, std::max<Index>(rows_a_block, 1));
-    rows_a_block_ = ceil_div(rows, parts);
-    parts_ = ceil_div(rows, rows_a_block_);
+  RowBlocks(Index batch, Index rows, Index rows_a_block) : batch_(batch), rows_(rows) {
+    const Index images = std::clamp<Index>(rows_a_block / rows, 1, batch);
+    if (images > 1) {
+      const Index count = ceil_div(batch, images);
+      groups_ = count == 1 ? 1 : round_up(count, 2);
+      rows_a_block_ = rows;
+    } else {
+      const Index parts = ceil_div(rows, std::max<Index>(rows_a_block, 1));
+      groups_ = batch;
+      rows_a_block_ = ceil_div(rows, parts);
+      parts_ = ceil_div(rows, rows_a_block_);
+    }
   }
 
-  Index count() const { return ceil_div(batch_, images_) * parts_; }
+  Index count() const { return groups_ * parts_; }
+  /// Of images.
+  Index groups() const { return groups_; }
   /// Whether an image is cut into several blocks.
   bool split_images() const { return parts_ > 1; }
   /// Of one image.
   Index max_rows() const { return rows_a_block_; }
-  Index max_images() const { return images_; }
+  Index max_images() const { return ceil_div(batch_, groups_); }
 
   RowBlock operator[](Index i) const {
-    const Index image = i / parts_ * images_, first_row = i % parts_ * rows_a_block_;
-    return {image, std::min(images_, batch_ - image), first_row, std::min(rows_a_block_, rows_ - first_row)};
+    const Index group = i / parts_, image = batch_ * group / groups_;
+    const Index first_row = i % parts_ * rows_a_block_;
+    return {image, batch_ * (group + 1) / groups_ - image, first_row,
+            std::min(rows_a_block_, rows_ - first_row), group};
   }
 
  private:
   Index batch_;
   Index rows_;
-  Index images_;
+  Index groups_;  // of images
   Index rows_a_block_;
-  Index parts_;
+  Index parts_ = 1;  // of an image
 };
 
 /// A sum over `blocks` blocks, cut into partial sums that are computed apart: their number must depend on
