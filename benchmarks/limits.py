@@ -1,5 +1,6 @@
 """What the project promises, each limit computed from the rows."""
 import dataclasses
+import math
 from typing import Callable
 
 
@@ -51,12 +52,12 @@ def norm_floor(layer, direction):
     """Where the tensors are large enough that memory is what counts: a small one fits into a cache next to the core."""
     def ratio(rows):
         large = [row for row in matching(rows, part="layers", layer=layer, direction=direction)
-                 if row["floor_ms"] >= MEMORY_BOUND_MS]
+                 if 4 * math.prod(row["shape"]) >= LARGE_BYTES]
         return largest(large, lambda row: row["floor_ratio"])
     return ratio
 
 
-MEMORY_BOUND_MS = 0.1
+LARGE_BYTES = 8 << 20
 
 
 def footprint(benchmark):
