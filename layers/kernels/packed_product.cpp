@@ -33,7 +33,7 @@ bool is_aligned(const MatrixProduct<float>& p, Index lanes) {
 void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
   const auto& layout = table<PixelLayout>();
   const Index lanes = layout.lanes, width = smaller(kColumns, round_up(p.columns, lanes));
-  const Index height = smaller(kRows, p.rows), depth = smaller(kTerms, p.terms);
+  const Index height = smaller(kRows, p.rows), depth = std::clamp<Index>(p.terms, 1, kTerms);
   const Index a_pitch = depth + kGap, b_pitch = width + kGap;
   // a is read as it lies where its rows are neighbors: the inner loops take a line of the cache at a time.
   const bool copies_a = p.a_term == 1, copies_c = !is_aligned(p, lanes);
@@ -82,9 +82,9 @@ void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
 
 namespace {
 
-// OpenBLAS copies b, too, and a, into an order for longer vectors than ours. That takes longer than our
-// copies, and most of the time where few rows or terms are there to share them. With AVX-512 it takes longest
-// where b is transposed, but a product of up to a million multiply-adds it takes as it lies.
+// OpenBLAS copies blocks of a and b into an order of its own, which takes longer than our copies, and much of
+// the time where few rows or terms are there to share them. With AVX-512 it takes longest where b is
+// transposed, but a product of up to a million multiply-adds it takes as it lies.
 bool is_faster_packed(const MatrixProduct<float>& p, Transpose of_b) {
   constexpr Index kUnpacked = 1000 * 1000, kFew = 64;
   const bool avx512 = instruction_set() == InstructionSet::avx512;
