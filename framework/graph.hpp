@@ -24,6 +24,7 @@ namespace strata {
 template <class T>
 class Graph final : public Layer<T> {
  public:
+  // Defined in the library, as Parameter's.
   Graph();
   Graph(const Graph& other);
   Graph(Graph&&) noexcept;

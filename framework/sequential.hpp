@@ -11,6 +11,7 @@ namespace strata {
 template <class T>
 class Sequential final : public Layer<T> {
  public:
+  // Defined in the library, with copies and moves, as Parameter's.
   Sequential();
   template <class... Layers>
   requires(sizeof...(Layers) > 0 && (std::derived_from<std::remove_cvref_t<Layers>, Layer<T>> &&

@@ -21,17 +21,17 @@ Index grain_for(Index columns, Index multiply_adds_each) {
                   std::min(kColumns, kernels::ceil_div(columns, 4)));
 }
 
-// The same for a forward, whose weights lie as OpenBLAS wants them: its kernels for AVX-512 take a product of
-// up to a million multiply-adds without packing the weights first, which at batch 8 is four fifths of the
-// time. A quarter of that, which is some ten microseconds, so that a single sample makes pieces, too.
+// The same for a forward, whose weights lie as OpenBLAS wants them: a small product with AVX-512 spares it to
+// copy them, which at batch 8 is four fifths of the time. A quarter of a small product, which is some ten
+// microseconds, so that a single sample makes pieces, too.
 Index forward_grain_for(Index columns, Index multiply_adds_each) {
-  constexpr Index kUnpacked = 1000 * 1000, kMultiplyAdds = Index{1} << 18, kColumns = 16;
-  if (multiply_adds_each * kColumns > kUnpacked) return grain_for(columns, multiply_adds_each);
+  constexpr Index kMultiplyAdds = Index{1} << 18, kColumns = 16;
+  if (multiply_adds_each * kColumns > kernels::kSmallProduct) return grain_for(columns, multiply_adds_each);
   return std::max(kColumns, kMultiplyAdds / std::max<Index>(1, multiply_adds_each));
 }
 
-// Samples that are few enough for kernels::ThinProducts. OpenBLAS copies the weights before it multiplies,
-// for a product of this size except with AVX-512: a single sample takes it seven times as long.
+// Samples that are few enough for kernels::ThinProducts. For more, the weights are copied before they are
+// multiplied, unless the product is a small one with AVX-512: a single sample takes that seven times as long.
 Index few_forward() {
   return instruction_set() == InstructionSet::avx512 ? 4 : 16;
 }

@@ -114,18 +114,21 @@ struct Correlation {
   /// The columns of y in bands, if that spares a tenth of the multiplications; but none of a single column,
   /// whose few pixels would not be worth going through the filters for. `pixels`: of x.
   std::vector<ColumnBand> column_bands(const Pixels& pixels) const {
-    std::vector<ColumnBand> bands;
-    Index inside = 0, narrowest = y.size.w;
     const auto taps_of = [&](Index column) {
       return kernels::taps_inside(column * stride.w - padding.w, dilation.w, kernel.w, x.size.w);
     };
-    for_each_band(y.size.w, taps_of, [&](Index first, Index count, const RowRange& taps) {
-      bands.push_back({first, count, {pixels, kernel, dilation, taps}});
+    Index inside = 0, narrowest = y.size.w;
+    for_each_band(y.size.w, taps_of, [&](Index, Index count, const RowRange& taps) {
       inside += count * taps.count();
       narrowest = std::min(narrowest, count);
     });
-    const bool worth_it = narrowest > 1 && 10 * inside <= 9 * y.size.w * kernel.w;
-    return worth_it ? bands : std::vector<ColumnBand>{{0, y.size.w, {pixels, kernel, dilation}}};
+    if (narrowest == 1 || 10 * inside > 9 * y.size.w * kernel.w)
+      return {{0, y.size.w, {pixels, kernel, dilation}}};
+    std::vector<ColumnBand> bands;
+    for_each_band(y.size.w, taps_of, [&](Index first, Index count, const RowRange& taps) {
+      bands.push_back({first, count, {pixels, kernel, dilation, taps}});
+    });
+    return bands;
   }
   /// Whether x is read where it lies: it is of pixels, and no window sees more than the image.
   bool reads_in_place() const { return x_layout == ImageLayout::pixels && padding == Size2D(0); }

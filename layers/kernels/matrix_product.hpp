@@ -22,6 +22,10 @@ struct MatrixProduct {
   bool accumulate;
 };
 
+/// Multiply-adds of the largest product that OpenBLAS takes as it lies, by code of its own for AVX-512. It
+/// copies both factors of others into an order of its own first.
+constexpr Index kSmallProduct = 1000 * 1000;
+
 /// By OpenBLAS; `of_b`: whether b is stored as (columns, terms).
 template <class T>
 void multiply_by_blas(const MatrixProduct<T>& product, Transpose of_b = Transpose::no);

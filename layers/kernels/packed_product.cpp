@@ -28,6 +28,15 @@ bool is_aligned(const MatrixProduct<float>& p, Index lanes) {
          reinterpret_cast<std::uintptr_t>(p.c) % static_cast<std::uintptr_t>(bytes) == 0;
 }
 
+// OpenBLAS's copies take longer than ours, and much of the time where few rows or terms are there to share
+// them. With AVX-512 they take longest where b is transposed.
+bool is_faster_packed(const MatrixProduct<float>& p, Transpose of_b) {
+  constexpr Index kFew = 64;
+  const bool avx512 = instruction_set() == InstructionSet::avx512;
+  if (avx512 && p.rows * p.terms * p.columns <= kSmallProduct) return false;
+  return smaller(p.rows, p.terms) <= kFew || (avx512 && of_b == Transpose::yes);
+}
+
 }  // namespace
 
 void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
@@ -80,26 +89,10 @@ void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
   }
 }
 
-namespace {
-
-// OpenBLAS copies blocks of a and b into an order of its own, which takes longer than our copies, and much of
-// the time where few rows or terms are there to share them. With AVX-512 it takes longest where b is
-// transposed, but a product of up to a million multiply-adds it takes as it lies.
-bool is_faster_packed(const MatrixProduct<float>& p, Transpose of_b) {
-  constexpr Index kUnpacked = 1000 * 1000, kFew = 64;
-  const bool avx512 = instruction_set() == InstructionSet::avx512;
-  if (avx512 && p.rows * p.terms * p.columns <= kUnpacked) return false;
-  return smaller(p.rows, p.terms) <= kFew || (avx512 && of_b == Transpose::yes);
-}
-
-}  // namespace
-
-template <>
 void multiply_anyhow(const MatrixProduct<float>& product, Transpose of_b) {
   is_faster_packed(product, of_b) ? multiply_packed(product, of_b) : multiply_by_blas(product, of_b);
 }
 
-template <>
 void multiply_anyhow(const MatrixProduct<double>& product, Transpose of_b) {
   multiply_by_blas(product, of_b);
 }

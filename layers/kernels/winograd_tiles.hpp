@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "strata/layers/kernels/matrix_product.hpp"
 #include "strata/layers/kernels/row_blocks.hpp"
 #include "strata/layers/kernels/winograd.hpp"
 
@@ -23,9 +24,8 @@ struct Tiling {
   Index max_tiles() const { return blocks.max_images() * blocks.max_rows() * columns; }
 
   static Index tiles_a_block(Index all_tiles, Index in_channels, Index out_channels, Index frequencies) {
-    constexpr Index kBytes = Index{640} << 10;       // of both sides' matrices
-    constexpr Index kSmallProduct = Index{1000000};  // OpenBLAS has special code for products up to this size
-    constexpr Index kPieces = 8;                     // wanted at least, so that there is work to share
+    constexpr Index kBytes = Index{640} << 10;  // of both sides' matrices
+    constexpr Index kPieces = 8;                // wanted at least, so that there is work to share
     constexpr Index kFewest = 16, kMost = 64;
     const Index in_cache = kBytes / (frequencies * (in_channels + out_channels) * Index{sizeof(float)});
     const Index small = kSmallProduct / (in_channels * out_channels);

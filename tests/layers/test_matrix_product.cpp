@@ -100,44 +100,33 @@ TEST(MatrixProduct, EqualsThePlainLoopsOnEveryInstructionSet) {
   }
 }
 
-/// One in eight is larger than a block of the copies.
-Extents packed_extents(std::uint64_t seed, Random& random) {
-  const Index most = seed % 8 == 0 ? 600 : 70;
-  return {pick(random, 1, most / 4), pick(random, 0, most), pick(random, 1, most)};
-}
-
 template <Transpose of_b>
-void expect_packed(const RandomProduct<float>& product, Index terms) {
-  for_each_instruction_set([&] {
-    product.expect([](const MatrixProduct<float>& p) { kernels::multiply_packed(p, of_b); });
-    // BLAS refuses rows of no values.
-    if (terms > 0) product.expect([](const MatrixProduct<float>& p) { kernels::multiply_anyhow(p, of_b); });
-  });
+void expect_packed_products_equal_the_plain_loops() {
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    // One in eight is larger than a block of the copies.
+    const Index most = seed % 8 == 0 ? 600 : 70;
+    const Extents extents{pick(random, 1, most / 4), pick(random, 0, most), pick(random, 1, most)};
+    const bool of_transposed_a = random.below(2) == 0;
+    const Index step = random.below(2) == 0 ? 1 : kLanes;
+    const RandomProduct<float> product(extents, of_transposed_a, of_b == Transpose::yes, step, random);
+    for_each_instruction_set([&] {
+      product.expect([](const MatrixProduct<float>& p) { kernels::multiply_packed(p, of_b); });
+      // BLAS refuses rows of no values.
+      if (extents.terms > 0)
+        product.expect([](const MatrixProduct<float>& p) { kernels::multiply_anyhow(p, of_b); });
+    });
+    if (::testing::Test::HasFailure()) return;
+  }
 }
 
 TEST(MatrixProduct, PackedEqualsThePlainLoopsOnEveryInstructionSet) {
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
-    SCOPED_TRACE(seed);
-    Random random(seed);
-    const Extents extents = packed_extents(seed, random);
-    const bool of_transposed_a = random.below(2) == 0;
-    const Index step = random.below(2) == 0 ? 1 : kLanes;
-    const RandomProduct<float> product(extents, of_transposed_a, false, step, random);
-    expect_packed<Transpose::no>(product, extents.terms);
-    if (::testing::Test::HasFailure()) return;
-  }
+  expect_packed_products_equal_the_plain_loops<Transpose::no>();
 }
 
 TEST(MatrixProduct, PackedWithATransposedMatrixEqualsThePlainLoopsOnEveryInstructionSet) {
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
-    SCOPED_TRACE(seed);
-    Random random(seed);
-    const Extents extents = packed_extents(seed, random);
-    const bool of_transposed_a = random.below(2) == 0;
-    const RandomProduct<float> product(extents, of_transposed_a, true, 1, random);
-    expect_packed<Transpose::yes>(product, extents.terms);
-    if (::testing::Test::HasFailure()) return;
-  }
+  expect_packed_products_equal_the_plain_loops<Transpose::yes>();
 }
 
 template <class T>
