@@ -45,7 +45,7 @@ const kernels::ThinProducts<T>& thin_products() {
 // For backward.
 template <class T>
 void multiply(Index batch, const kernels::MatrixProduct<T>& product) {
-  batch <= kFewBackward ? thin_products<T>().multiply(product) : kernels::multiply_anyhow(product);
+  batch <= kFewBackward ? thin_products<T>().multiply(product) : kernels::multiply_general(product);
 }
 
 }  // namespace
@@ -106,7 +106,7 @@ Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
                                             out_,
                                             /*accumulate=*/bias_.has_value()};
     batch <= few_forward() ? thin_products<T>().multiply_transposed(product)
-                           : kernels::multiply_anyhow(product, Transpose::yes);
+                           : kernels::multiply_general(product, Transpose::yes);
   });
   return y;
 }

@@ -89,11 +89,11 @@ void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
   }
 }
 
-void multiply_anyhow(const MatrixProduct<float>& product, Transpose of_b) {
+void multiply_general(const MatrixProduct<float>& product, Transpose of_b) {
   is_faster_packed(product, of_b) ? multiply_packed(product, of_b) : multiply_by_blas(product, of_b);
 }
 
-void multiply_anyhow(const MatrixProduct<double>& product, Transpose of_b) {
+void multiply_general(const MatrixProduct<double>& product, Transpose of_b) {
   multiply_by_blas(product, of_b);
 }
 

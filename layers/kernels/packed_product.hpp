@@ -10,8 +10,8 @@ namespace strata::kernels {
 void multiply_packed(const MatrixProduct<float>& product, Transpose of_b = Transpose::no);
 
 /// By OpenBLAS or as above, whichever is faster for its extents with the instruction set in use.
-void multiply_anyhow(const MatrixProduct<float>& product, Transpose of_b = Transpose::no);
+void multiply_general(const MatrixProduct<float>& product, Transpose of_b = Transpose::no);
 /// By OpenBLAS.
-void multiply_anyhow(const MatrixProduct<double>& product, Transpose of_b = Transpose::no);
+void multiply_general(const MatrixProduct<double>& product, Transpose of_b = Transpose::no);
 
 }  // namespace strata::kernels

@@ -115,7 +115,7 @@ void expect_packed_products_equal_the_plain_loops() {
       product.expect([](const MatrixProduct<float>& p) { kernels::multiply_packed(p, of_b); });
       // BLAS refuses rows of no values.
       if (extents.terms > 0)
-        product.expect([](const MatrixProduct<float>& p) { kernels::multiply_anyhow(p, of_b); });
+        product.expect([](const MatrixProduct<float>& p) { kernels::multiply_general(p, of_b); });
     });
     if (::testing::Test::HasFailure()) return;
   }
