@@ -12,8 +12,9 @@
 // cheaper than to keep it.
 //
 // x is worked through in the order of memory, in pieces that fit the L2 cache. Where every set lies within a
-// piece, its statistics are taken and used at once; else the sums of all pieces come first. How x is cut
-// depends on the sizes alone.
+// piece, its statistics are taken and used at once; else the sums of all pieces come first. A processor whose
+// L2 is large has its L3 far off: there, pieces are sets over samples, from wherever they lie, if those fit.
+// How x is cut depends on its sizes and the processor alone.
 //
 // Sets of one run each go by planes instead (normalization_planes.hpp), and short runs of single samples,
 // where there are gamma and beta, by rows (normalization_rows.hpp).
@@ -21,6 +22,7 @@
 
 #include <algorithm>
 
+#include "strata/framework/cache.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/normalization.hpp"
@@ -51,31 +53,33 @@ class Work {
   /// Sets the statistics too, unless they are frozen.
   void forward(const Output<T>& out, Statistics& statistics) {
     if (!out.pool) reshape_runs();
-    const Pieces pieces(sets_, out.pool != nullptr);
+    const Pieces pieces(sets_, out.pool != nullptr, problem_.frozen ? 0 : gathered());
     Normalizers<T> normalizers(statistics, problem_.eps);
     Factors k(factors());
     Sums sums(problem_.frozen ? 0 : factors());
     Values<T> shift(problem_.frozen ? 0 : factors());
-    // Whole sets are taken as one run each.
+    // Whole sets that lie in one piece are taken as one run each.
+    const bool as_runs = pieces.whole_sets() && !sets_.over_samples;
     const auto take_sums = [&](const Piece& piece, Index factor, double* sum, double* squares) {
       const PlaneBlock block =
-          pieces.whole_sets() ? PlaneBlock{1, piece.runs() / sets_.runs, sets_.elements()} : piece.block;
+          as_runs ? PlaneBlock{1, piece.runs() / sets_.runs, sets_.elements()} : piece.block;
       kernel_.sums(problem_.x + piece.begin, block, &shift[factor], sum, squares);
     };
     const auto begin = [&](Index first, Index last) {
       if (problem_.frozen) return;
-      if (pieces.whole_sets()) {
+      if (as_runs) {
         const Index m = sets_.elements();
         kernel_.pilot(problem_.x + first * m, {1, last - first, m}, pilot_of_whole(m),
                       &shift[first * sets_.runs]);
         return;
       }
       const Index rows = sets_.over_samples && sets_.length == 1 ? std::min(sets_.samples, kPilotRows) : 1;
-      kernel_.pilot(problem_.x, {rows, factors(), sets_.length}, std::min(sets_.length, kPilot),
-                    shift.data());
+      const Index from = first * factors_of_set(), to = last * factors_of_set();
+      kernel_.pilot(problem_.x + from * sets_.length, {rows, to - from, sets_.length},
+                    std::min(sets_.length, kPilot), &shift[from]);
     };
     const auto finish = [&](Index first, Index last) {
-      if (!problem_.frozen) set_statistics(statistics, first, last, pieces.whole_sets(), shift.data(), sums);
+      if (!problem_.frozen) set_statistics(statistics, first, last, as_runs, shift.data(), sums);
       k.set(*this, normalizers, first, last);
     };
     run_passes(pieces, !problem_.frozen, begin, take_sums, sums, finish,
@@ -91,7 +95,8 @@ class Work {
 
   void backward(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) {
     if (!gradient.unpool) reshape_runs();
-    const Pieces pieces(sets_, gradient.unpool != nullptr);
+    const bool wanted = problem_.affine.gamma || !problem_.frozen;
+    const Pieces pieces(sets_, gradient.unpool != nullptr, wanted ? gathered() : 0);
     Normalizers<T> normalizers(statistics, problem_.eps);
     Factors k(factors());
     Sums sums(factors());
@@ -110,17 +115,25 @@ class Work {
       });
     };
     const auto finish = [&](Index first, Index last) { k.set_pull(*this, normalizers, first, last, sums); };
-    run_passes(pieces, problem_.affine.gamma || !problem_.frozen, begin, take_sums, sums, finish,
-               [&](const Piece& piece, Index factor) {
-                 with_dy(piece, [&](const T* dy) {
-                   kernel_.gradient(dy, problem_.x + piece.begin, gradient.dx + piece.begin, piece.block,
-                                    k.from(factor, gradient.rectify));
-                 });
-               });
+    run_passes(pieces, wanted, begin, take_sums, sums, finish, [&](const Piece& piece, Index factor) {
+      with_dy(piece, [&](const T* dy) {
+        kernel_.gradient(dy, problem_.x + piece.begin, gradient.dx + piece.begin, piece.block,
+                         k.from(factor, gradient.rectify));
+      });
+    });
     if (problem_.affine.gamma) parameter_gradients(sums, dgamma, dbeta);
   }
 
  private:
+  // Elements of a set that may be fetched from all over x; with what is written it takes a quarter of the
+  // cache. Measured: 1.5 times as fast as the order of memory with 2 MB of L2 a core and a shared L3 of 28
+  // GB/s (Intel's servers), slower with 1 MB and an L3 of twice that.
+  static Index gathered() {
+    constexpr Index kLarge = Index{2} << 20;
+    const Index cache = l2_cache_bytes();
+    return cache < kLarge ? 0 : cache / 8 / static_cast<Index>(sizeof(T));
+  }
+
   // Without gamma the channels of a group do not differ: the whole group is one run. Runs over samples that
   // do not fill a vector become columns, runs of length 1.
   void reshape_runs() {
@@ -248,11 +261,12 @@ class Work {
     if (pieces.whole_sets()) {
       parallel_for(pieces.count(), [&](Index i) {
         const Piece piece = pieces[i];
-        const Index run = piece.first_run, first = run / sets_.runs, last = first + piece.runs() / sets_.runs;
+        const auto [first, last] = pieces.sets_of(piece);
+        const Index factor = first * factors_of_set();
         begin(first, last);
-        if (wanted) take_sums(piece, run, &sums.first[run], &sums.second[run]);
+        if (wanted) take_sums(piece, factor, &sums.first[factor], &sums.second[factor]);
         finish(first, last);
-        use(piece, run);
+        use(piece, factor);
       });
       return;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization.hpp"
@@ -11,7 +12,7 @@
 
 namespace strata::normalization {
 
-/// A contiguous part of x: whole runs, or a part of one.
+/// A contiguous part of x, whole runs or a part of one; or all that some neighboring sets over samples have.
 struct Piece {
   Index first_run;
   Index begin;  ///< of x, in elements
@@ -25,11 +26,16 @@ struct Piece {
 class Pieces {
  public:
   /// Sets are kept whole where they fit the cache, which `whole_sets` tells, and runs if `whole_runs`.
-  Pieces(const Sets& sets, bool whole_runs)
+  /// `gathered`: the elements that a piece may have if it is to be fetched from all over x.
+  Pieces(const Sets& sets, bool whole_runs, Index gathered)
       : length_(sets.length), run_length_(sets.length), all_runs_(sets.samples * sets.channels) {
     const Index set = sets.elements();
+    if (sets.over_samples && sets.length > 1 && !whole_runs && set <= gathered &&
+        gather(sets, gathered / set))
+      return;
     whole_sets_ = !sets.over_samples && set <= kCachedSet && (sets.count >= kFewPieces || set <= kPiece);
     if (whole_sets_) {
+      runs_of_set_ = sets.runs;
       runs_ = sets.runs * std::max<Index>(1, kPiece / set);
     } else if (!whole_runs && length_ > kPiece) {
       parts_ = kernels::ceil_div(length_, kPiece);
@@ -48,6 +54,11 @@ class Pieces {
   }
 
   bool whole_sets() const { return whole_sets_; }
+  /// Of a piece of whole sets, [first, last).
+  std::pair<Index, Index> sets_of(const Piece& piece) const {
+    const Index first = piece.first_run / runs_of_set_;
+    return {first, first + piece.runs() / (gathered_ > 0 ? gathered_ : runs_of_set_)};
+  }
   Index count() const { return kernels::ceil_div(all_runs_, image_runs_) * pieces_of_image_ * parts_; }
   /// Of a piece at most.
   Index max_channels() const { return runs_; }
@@ -57,11 +68,29 @@ class Pieces {
                 image = i / parts_ / pieces_of_image_;
     const Index step = runs_ * images_, run = image * image_runs_ + share * step;
     const Index runs = std::min(step, image_runs_ - share * step), begin = part * length_;
+    if (gathered_ > 0)
+      return {run, run * run_length_, {gathered_, runs, run_length_, image_runs_ * run_length_}};
     const Index images = images_ > 1 ? runs / runs_ : 1;
     return {run, run * run_length_ + begin, {images, runs / images, std::min(length_, run_length_ - begin)}};
   }
 
  private:
+  // Makes pieces of `channels` channels, if there are enough and what they have of an image is long enough
+  // for the processor to fetch it ahead.
+  bool gather(const Sets& sets, Index channels) {
+    if (std::min(channels, sets.channels) * sets.length < kStretch ||
+        kernels::ceil_div(sets.channels, channels) < kFewPieces)
+      return false;
+    whole_sets_ = true;
+    gathered_ = sets.samples;
+    runs_ = channels;
+    all_runs_ = image_runs_ = sets.channels;
+    pieces_of_image_ = kernels::ceil_div(image_runs_, runs_);
+    return true;
+  }
+
+  static constexpr Index kStretch = 1024;  // elements: 4 KB of floats, a page
+
   Index length_;      // of a run in a piece
   Index run_length_;  // of a run
   Index all_runs_;
@@ -71,6 +100,8 @@ class Pieces {
   Index image_runs_ = 0;  // that pieces do not reach across
   Index pieces_of_image_ = 1;
   bool whole_sets_ = false;
+  Index gathered_ = 0;     // if pieces have their channels of all samples: those
+  Index runs_of_set_ = 1;  // of whole sets that lie in one piece of memory
 };
 
 }  // namespace strata::normalization

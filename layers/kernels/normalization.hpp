@@ -24,12 +24,13 @@ struct Moments {
   }
 };
 
-/// A contiguous part of x: `images` times `channels` runs of `length` elements. Runs of length 1 are columns
-/// of a matrix.
+/// A part of x: `images` times `channels` runs of `length` elements, those of an image side by side. Runs of
+/// length 1 are columns of a matrix, whose rows follow each other.
 struct PlaneBlock {
   Index images;
   Index channels;
   Index length;
+  Index stride = channels * length;  ///< from one image to the next, in elements
 };
 
 /// What is done to the elements of channel c (or of column c): with d = x - center[c] and y = d scale[c] +

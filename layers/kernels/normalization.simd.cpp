@@ -18,21 +18,20 @@ constexpr Index kColumns = 512;  // columns at a time, so that what belongs to t
 /// images'.
 template <class Body>
 void for_each_chunk(const PlaneBlock& block, const Body& body) {
-  const Index length = smaller(block.length, kChunk), image = block.channels * block.length;
+  const Index length = smaller(block.length, kChunk);
   const Index together = block.images > 1 && block.length < kChunk ? kChunk / block.length : 1;
   for (Index c = 0; c < block.channels; ++c)
     for (Index n = 0; n < block.images; n += together)
       for (Index i = 0; i < block.length; i += length)
-        body(c, n * image + c * block.length + i,
-             Runs{smaller(length, block.length - i), smaller(together, block.images - n), image});
+        body(c, n * block.stride + c * block.length + i,
+             Runs{smaller(length, block.length - i), smaller(together, block.images - n), block.stride});
 }
 
 /// body(c, offset) for each run, in the order of memory.
 template <class Body>
 void for_each_run(const PlaneBlock& block, const Body& body) {
-  Index offset = 0;
   for (Index n = 0; n < block.images; ++n)
-    for (Index c = 0; c < block.channels; ++c, offset += block.length) body(c, offset);
+    for (Index c = 0; c < block.channels; ++c) body(c, n * block.stride + c * block.length);
 }
 
 template <class T>
@@ -117,7 +116,7 @@ void pilot(const T* x, PlaneBlock block, Index count, T* mean) {
     const T first = x[c * block.length];
     double sum = 0, unused = 0;
     for (Index n = 0; n < block.images; ++n) {
-      const T* run = x + (n * block.channels + c) * block.length;
+      const T* run = x + n * block.stride + c * block.length;
       sum_pairs<T>({count, 1, 0}, &sum, &unused,
                    [=]<class V>(Index i, V& a, V&) { a += load(run + i, V()) - V(first); });
     }

@@ -1,4 +1,5 @@
 // What all normalizing layers have in common, each against plain loops.
+#include "strata/framework/cache.hpp"
 #include "tests/layers/layer_checks.hpp"
 #include "tests/layers/reference_norm.hpp"
 
@@ -76,6 +77,31 @@ TYPED_TEST(Normalization, SpatialBatchNormIsItsFormula) {
       this->expect_as_reference(layer, ReferenceNorm::over_batch(shape), shape, affine,
                                 {layer.running_mean().begin(), layer.running_mean().end()},
                                 {layer.running_var().begin(), layer.running_var().end()});
+    }
+}
+
+/// Has loops be cut for a second-level cache of this size, as long as it lives.
+class L2Cache {
+ public:
+  explicit L2Cache(Index bytes) { set_l2_cache_bytes(bytes); }
+  ~L2Cache() { set_l2_cache_bytes(before_); }
+  L2Cache(const L2Cache&) = delete;
+  L2Cache& operator=(const L2Cache&) = delete;
+
+ private:
+  const Index before_ = l2_cache_bytes();
+};
+
+// Where 65,536 elements fit, some of these shapes' channels are gathered from all images, one or several at a
+// time; else none are.
+TYPED_TEST(Normalization, SpatialBatchNormIsItsFormulaForAnyCache) {
+  using T = TypeParam;
+  for (const Index cache : {Index{0}, static_cast<Index>(sizeof(T)) * (Index{1} << 19)})
+    for (const Shape& shape :
+         {Shape{64, 9, 32, 32}, Shape{64, 9, 31, 33}, Shape{50, 80, 11, 13}, Shape{7, 20, 97, 95}}) {
+      const L2Cache guard(cache);
+      this->expect_as_reference(SpatialBatchNorm<T>(static_cast<Index>(shape[1]), {}),
+                                ReferenceNorm::over_batch(shape), shape, /*affine=*/true);
     }
 }
 

@@ -1,0 +1,14 @@
+// The processor's caches, as far as loops are cut by them.
+#pragma once
+
+#include "strata/framework/index.hpp"
+
+namespace strata {
+
+/// Bytes of the second-level cache that a core has: what the system tells, or 0 if it does not.
+Index l2_cache_bytes();
+
+/// Has loops be cut for another one, in the whole process.
+void set_l2_cache_bytes(Index bytes);
+
+}  // namespace strata
