@@ -42,7 +42,7 @@ class ConvTranspose2D final : public Layer<T> {
   /// Throws StateError if the layer has none.
   Parameter<T>& bias();
 
-  /// How this input is computed: "winograd 4x4", "direct", "depthwise", "grouped",
+  /// How this input is computed: "winograd 4x4" (or 2x2), "direct", "depthwise", "grouped",
   /// "pointwise" or "gemm".
   std::string algorithm(const Shape& input) const override;
 

@@ -74,7 +74,7 @@ template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape) {
   switch (choose<T>(shape)) {
     case ConvolutionAlgorithm::winograd:
-      return "winograd 4x4";
+      return winograd_tile(shape) == 4 ? "winograd 4x4" : "winograd 2x2";
     case ConvolutionAlgorithm::direct:
       return "direct";
     case ConvolutionAlgorithm::depthwise:

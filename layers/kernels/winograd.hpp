@@ -31,7 +31,7 @@ struct Filters {
 
 /// For tiles of one size. Pixels have all channels of the frequencies, or more.
 struct TileTransforms {
-  /// B^T d B for a grid of tiles, whose windows start at every fourth row and column.
+  /// B^T d B for a grid of tiles, side by side.
   void (*input)(Pixels input, Index tile_rows, Index tile_columns, Frequencies out);
   /// A dy A^T for a grid of tiles of output gradients.
   void (*gradient)(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out);
@@ -40,7 +40,7 @@ struct TileTransforms {
 };
 
 /// At the edge of an image, tiles have what is left of 4 outputs, and need fewer frequencies; for one output,
-/// two are computed.
+/// two are computed. An image may have tiles of 2x2 throughout, with the same filters.
 struct Winograd {
   Index kernel;
   Index frequencies;  ///< of a tile of 4x4 outputs

@@ -227,16 +227,16 @@ template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row
   }
 }
 
-// Calls tile(pixel offset, frequency offset) for each tile and `kLanes` of its channels: those that a row of
-// the frequencies has.
-template <class Tile>
+// Calls tile(pixel offset, frequency offset) for each tile of (height, width) outputs and `kLanes` of its
+// channels: those that a row of the frequencies has.
+template <int height, int width, class Tile>
 inline void for_each_tile(Index tile_rows, Index tile_columns, const Pixels& pixels, Index row_length,
                           const Tile& tile) {
   Index t = 0;
   for (Index p = 0; p < tile_rows; ++p)
     for (Index q = 0; q < tile_columns; ++q, ++t)
       for (Index c = 0; c < row_length; c += kLanes)
-        tile(4 * (p * pixels.row_stride + q * pixels.channels) + c, t * row_length + c);
+        tile(height * p * pixels.row_stride + width * q * pixels.channels + c, t * row_length + c);
 }
 
 // Tiles of (height, width) outputs.
@@ -244,7 +244,7 @@ template <int kernel, int height, int width>
 void transform_input(Pixels input, Index tile_rows, Index tile_columns, Frequencies out) {
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
-  for_each_tile(tile_rows, tile_columns, input, out.channels, [=](Index pixel, Index row) {
+  for_each_tile<height, width>(tile_rows, tile_columns, input, out.channels, [=](Index pixel, Index row) {
     transform_2d<R::kWindow, R::kFrequencies, R::input, every, R::uses, C::kWindow, C::kFrequencies, C::input,
                  every, C::uses>(input.data + pixel, input.row_stride, input.channels, out.data + row,
                                  C::kFrequencies * out.stride, out.stride);
@@ -255,7 +255,7 @@ template <int kernel, int height, int width>
 void transform_gradient(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out) {
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
-  for_each_tile(tile_rows, tile_columns, gradient, out.channels, [=](Index pixel, Index row) {
+  for_each_tile<height, width>(tile_rows, tile_columns, gradient, out.channels, [=](Index pixel, Index row) {
     transform_2d<height, R::kFrequencies, R::gradient, every, R::uses, width, C::kFrequencies, C::gradient,
                  every, C::uses>(gradient.data + pixel, gradient.row_stride, gradient.channels,
                                  out.data + row, C::kFrequencies * out.stride, out.stride);
@@ -266,11 +266,12 @@ template <int kernel, int height, int width>
 void transform_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output) {
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
-  for_each_tile(tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row) {
-    transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
-                 C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
-                                 output.data + pixel, output.row_stride, output.channels);
-  });
+  for_each_tile<height, width>(
+      tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row) {
+        transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
+                     C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
+                                     output.data + pixel, output.row_stride, output.channels);
+      });
 }
 
 // Vectors hold kLanes columns; a vector of taps is picked from memory one by one, as filters are few.

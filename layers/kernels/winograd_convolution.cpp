@@ -19,11 +19,6 @@ Index rows_worth_a_piece(Index floats_a_row) {
   return std::max<Index>(1, kFloats / floats_a_row);
 }
 
-// Rows, or columns, of the input that so many tiles see.
-Index seen_by(const Winograd& kernel, Index tiles) {
-  return 4 * tiles + kernel.kernel - 1;
-}
-
 // Where the images of an activation come from.
 struct Input {
   const ImageSource<float>& source;
@@ -59,12 +54,15 @@ struct Output {
   bool as_pixels() const { return sink.layout == ImageLayout::pixels; }
   Planes<float> planes() const { return {sink.tensor, channels, size}; }
   /// The image's rows that a block has.
-  RowRange rows(const RowBlock& block) const { return {4 * block.first_row, 4 * block.rows, size.h}; }
+  RowRange rows(const Tiling& tiling, const RowBlock& block) const {
+    return {tiling.side * block.first_row, tiling.side * block.rows, size.h};
+  }
   /// Has the cache fetch part number `part` of the memory that a block's pixels will take: written tile by
   /// tile, they would wait for it. (Inlined, as GCC drops calls of functions that do no more.)
-  [[gnu::always_inline]] void fetch(const RowBlock& block, Index part, Index parts) const {
+  [[gnu::always_inline]] void fetch(const Tiling& tiling, const RowBlock& block, Index part,
+                                    Index parts) const {
     constexpr Index kLine = 64 / Index{sizeof(float)};
-    const RowRange first_rows = rows(block);
+    const RowRange first_rows = rows(tiling, block);
     const Index row = channels * size.w, all = ((block.images - 1) * size.h + first_rows.count()) * row;
     const Index size_of_part = ceil_div(all, parts), end = std::min((part + 1) * size_of_part, all);
     const float* const first = sink.tensor + (block.image * size.h + first_rows.begin) * row;
@@ -79,8 +77,8 @@ struct Output {
 // B^T d B of a block's tiles. Tile (0, 0) starts `padding` above and left of the image.
 void transform_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block, const Input& x,
                      float* room, Size2D padding, PixelRoom pixels, const FrequencyRoom& out) {
-  const Index top = 4 * block.first_row - padding.h;
-  const RowRange rows(top, seen_by(kernel, block.rows), x.size.h);
+  const Index top = tiling.side * block.first_row - padding.h;
+  const RowRange rows(top, tiling.seen_by(block.rows), x.size.h);
   const BlockTiles tiles(kernel, tiling, block);
   pixels.clear_around(rows.from(top), padding.w, x.size.w);
   for (Index n = 0; n < block.images; ++n) {
@@ -138,7 +136,7 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
   const BlockTiles tiles(kernel, tiling, block);
   const bool in_place = y.as_pixels() && tiling.is_exact(y.size);
   for (Index f = 0; f < kernel.frequencies; ++f) {
-    if (in_place) y.fetch(block, f, kernel.frequencies);
+    if (in_place) y.fetch(tiling, block, f, kernel.frequencies);
     if (const RowRange used = tiles.rows(f); used.count() > 0)
       multiply({used.count(), filters.matrices.rows, channels, inputs.matrix(f) + used.begin * in, in, 1,
                 filters.data + f * filters.matrices.stride(), filters.matrices.columns,
@@ -146,8 +144,8 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
   }
 
   const auto& layout = table<PixelLayout>();
-  const PixelRoom pixels(inputs.memory(), 4 * block.rows, 4 * columns, out);
-  const RowRange rows = y.rows(block);
+  const PixelRoom pixels(inputs.memory(), tiling.side * block.rows, tiling.side * columns, out);
+  const RowRange rows = y.rows(tiling, block);
   const Planes<float> planes = y.planes();
   for (Index n = 0; n < block.images; ++n) {
     const Index image = block.image + n;
@@ -168,18 +166,19 @@ void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D paddi
   const Index lanes = table<PixelLayout>().lanes, in = round_up(x.channels, lanes);
   const FilterView all_filters{filters, FilterFrequencies(x.channels, y.channels)};
 
-  const Tiling tiling(batch, y.size, in, round_up(y.channels, lanes), kernel.frequencies);
+  const Tiling tiling(batch, y.size, in, round_up(y.channels, lanes), kernel);
   const Slices slices(tiling.blocks.count(), y.channels);
   parallel_for(tiling.blocks.count() * slices.count, [&](Index piece) {
     const RowBlock block = tiling.blocks[piece / slices.count];
     const Index first = piece % slices.count * slices.width;
     const Index channels = std::min(slices.width, y.channels - first), tiles = tiling.tiles(block);
-    const Index out = round_up(channels, lanes), rows = seen_by(kernel, block.rows),
-                columns = seen_by(kernel, tiling.columns);
+    const Index out = round_up(channels, lanes), rows = tiling.seen_by(block.rows),
+                columns = tiling.seen_by(tiling.columns);
     // What is over before it is needed shares memory: the less there is, the more of it stays in L2.
     const Index pixel_size = PixelRoom::size(rows, columns, in);
-    const Scratch<float> first_half(std::max(FrequencyRoom::size(kernel.frequencies, tiles, in),
-                                             PixelRoom::size(4 * block.rows, 4 * tiling.columns, out)));
+    const Scratch<float> first_half(
+        std::max(FrequencyRoom::size(kernel.frequencies, tiles, in),
+                 PixelRoom::size(tiling.side * block.rows, tiling.side * tiling.columns, out)));
     const Scratch<float> second_half(
         std::max(FrequencyRoom::size(kernel.frequencies, tiles, out), pixel_size + x.room()));
     const FrequencyRoom inputs(first_half.data(), kernel.frequencies, tiles, in);
@@ -215,7 +214,7 @@ class BackwardPass {
         kernel_(transforms(shape.kernel.h)),
         in_(round_up(shape.in_channels, table<PixelLayout>().lanes)),
         out_(round_up(shape.out_channels, table<PixelLayout>().lanes)),
-        tiling_(shape.batch, shape.out, in_, out_, kernel_.frequencies),
+        tiling_(shape.batch, shape.out, in_, out_, kernel_),
         stride_(frequency_stride(shape.in_channels, out_)),
         partials_(tiling_.blocks.count(), partial_size() * Index{sizeof(float)}) {}
 
@@ -246,30 +245,31 @@ class BackwardPass {
 
   void run_partial(Index partial, float* sum, const float* turned, const ImageSink<float>& dx) const {
     if (out_ != s_.out_channels) std::fill_n(sum, partial_size(), 0.0f);
-    const Index max_rows = tiling_.blocks.max_rows(), columns = tiling_.columns, tiles = tiling_.max_tiles();
-    const Index x_rows = seen_by(kernel_, max_rows), x_columns = seen_by(kernel_, columns);
+    const Index side = tiling_.side, max_rows = tiling_.blocks.max_rows(), columns = tiling_.columns,
+                tiles = tiling_.max_tiles();
+    const Index x_rows = tiling_.seen_by(max_rows), x_columns = tiling_.seen_by(columns);
     const Index x_size = PixelRoom::size(x_rows, x_columns, in_);
     const Scratch<float> first_half(FrequencyRoom::size(kernel_.frequencies, tiles, in_));
     const Scratch<float> second_half(
         std::max({FrequencyRoom::size(kernel_.frequencies, tiles, out_), x_size + x_.room(), dy_.room(),
-                  PixelRoom::size(4 * max_rows, 4 * columns, in_)}));
+                  PixelRoom::size(side * max_rows, side * columns, in_)}));
     const FrequencyRoom inputs(first_half.data(), kernel_.frequencies, tiles, in_);
     const FrequencyRoom gradients(second_half.data(), kernel_.frequencies, tiles, out_);
     // The pixels of all of a block's images; for dx, each with what its windows see around it.
     const Size2D margin = turned ? padding_of_gradient(s_) : Size2D(0);
-    const Index height = turned ? seen_by(kernel_, max_rows) : 4 * max_rows;
+    const Index height = turned ? tiling_.seen_by(max_rows) : side * max_rows;
     PixelScratch gradient_pixels(height * tiling_.blocks.max_images(),
-                                 turned ? seen_by(kernel_, columns) : 4 * columns, out_);
+                                 turned ? tiling_.seen_by(columns) : side * columns, out_);
     const Index first = partial * partials_.blocks_each;
     const Index last = std::min(first + partials_.blocks_each, tiling_.blocks.count());
     for (Index b = first; b < last; ++b) {
       const RowBlock block = tiling_.blocks[b];
       const BlockTiles block_tiles(kernel_, tiling_, block);
       transform_block(kernel_, tiling_, block, x_, second_half.data() + x_size, s_.padding,
-                      {second_half.data(), seen_by(kernel_, block.rows), x_columns, in_}, inputs);
+                      {second_half.data(), tiling_.seen_by(block.rows), x_columns, in_}, inputs);
 
       if (b == first || tiling_.blocks.split_images()) gradient_pixels.clear();
-      const RowRange rows(4 * block.first_row, 4 * block.rows, s_.out.h);
+      const RowRange rows(side * block.first_row, side * block.rows, s_.out.h);
       for (Index n = 0; n < block.images; ++n)
         dy_.read(block.image + n, rows, second_half.data(),
                  gradient_pixels.at(n * height + margin.h, margin.w));
@@ -317,6 +317,10 @@ bool winograd_applies(const ConvolutionShape& s) {
          s.in_channels > 1 && tiles > 2;
 }
 
+Index winograd_tile(const ConvolutionShape& s) {
+  return Tiling::side_of(s.batch, s.out, transforms(s.kernel.h));
+}
+
 Tensor<float> winograd_filters(const ConvolutionShape& s, const float* weight) {
   // Kernels only read filters through this view.
   const Index taps = s.kernel.h * s.kernel.w;
@@ -328,7 +332,7 @@ Tensor<float> winograd_filters(const ConvolutionShape& s, const float* weight) {
 bool winograd_streams(const ConvolutionShape& s) {
   const Index lanes = table<PixelLayout>().lanes;
   const RowBlocks blocks = Tiling(s.batch, s.out, round_up(s.in_channels, lanes),
-                                  round_up(s.out_channels, lanes), transforms(s.kernel.h).frequencies)
+                                  round_up(s.out_channels, lanes), transforms(s.kernel.h))
                                .blocks;
   return s.in == s.out && !blocks.split_images() && blocks.count() > 1;
 }

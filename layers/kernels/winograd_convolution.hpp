@@ -9,6 +9,9 @@ namespace strata::kernels {
 /// Whether these functions can compute it and are faster than the others.
 bool winograd_applies(const ConvolutionShape& shape);
 
+/// The outputs of a tile, down and across: 4, or 2 where there are few.
+Index winograd_tile(const ConvolutionShape& shape);
+
 /// Whether images may be made as they are needed, and are given on as they are complete: where blocks are
 /// whole images, and more than one.
 bool winograd_streams(const ConvolutionShape& shape);

@@ -9,16 +9,18 @@
 
 namespace strata::kernels {
 
-/// The tiles of 4x4 outputs of a batch, in blocks. The smaller a block is, the better its matrices fit the L2
-/// cache, and the less its matrix products make of what they load.
+/// The tiles of a batch, in blocks. The smaller a block is, the better its matrices fit the L2 cache, and the
+/// less its matrix products make of what they load.
 struct Tiling {
-  Tiling(Index batch, Size2D out, Index in_channels, Index out_channels, Index frequencies)
-      : rows(ceil_div(out.h, 4)),
-        columns(ceil_div(out.w, 4)),
+  Tiling(Index batch, Size2D out, Index in_channels, Index out_channels, const Winograd& kernel)
+      : side(side_of(batch, out, kernel)),
+        window_margin(kernel.kernel - 1),
+        rows(ceil_div(out.h, side)),
+        columns(ceil_div(out.w, side)),
         edge(edge_of(out.h), edge_of(out.w)),
-        blocks(batch, ceil_div(out.h, 4),
-               tiles_a_block(batch * ceil_div(out.h, 4) * columns, in_channels, out_channels, frequencies) /
-                   columns) {}
+        blocks(
+            batch, rows,
+            tiles_a_block(batch * rows * columns, in_channels, out_channels, kernel.frequencies) / columns) {}
 
   Index tiles(const RowBlock& block) const { return block.images * block.rows * columns; }
   Index max_tiles() const { return blocks.max_images() * blocks.max_rows() * columns; }
@@ -33,12 +35,24 @@ struct Tiling {
     return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
   }
 
+  // Tiles of 4x4 outputs need the fewest multiplications. But where there are few of them, as of one small
+  // image, most of the time goes into reading the filters, of which tiles of 2x2 need 16 frequencies of 36.
+  static Index side_of(Index batch, Size2D out, const Winograd& kernel) {
+    constexpr Index kFew = 4;
+    return kernel.kernel == 3 && batch * ceil_div(out.h, 4) * ceil_div(out.w, 4) <= kFew ? 2 : 4;
+  }
+
+  // Rows, or columns, of the input that so many tiles see.
+  Index seen_by(Index tiles) const { return side * tiles + window_margin; }
+
   // Whether tiles compute no outputs but those of an image of this size.
-  bool is_exact(Size2D out) const { return out.h % 4 != 1 && out.w % 4 != 1; }
+  bool is_exact(Size2D out) const { return out.h % side != 1 && out.w % side != 1; }
 
   // The outputs of the last tile of so many outputs.
-  static Index edge_of(Index extent) { return extent % 4 == 0 ? 4 : std::max<Index>(2, extent % 4); }
+  Index edge_of(Index extent) const { return extent % side == 0 ? side : std::max<Index>(2, extent % side); }
 
+  Index side;  // of a tile, in outputs
+  Index window_margin;
   Index rows;  // of tiles, of an image
   Index columns;
   Size2D edge;  // of the tile in the corner at the bottom and right
@@ -90,14 +104,15 @@ struct TileGroup {
 /// that need a frequency follow each other.
 class BlockTiles {
  public:
-  BlockTiles(const Winograd& kernel, const Tiling& tiling, const RowBlock& block) : kernel_(kernel) {
+  BlockTiles(const Winograd& kernel, const Tiling& tiling, const RowBlock& block)
+      : kernel_(kernel), side_(tiling.side) {
     const bool last = block.first_row + block.rows == tiling.rows;
-    const Index bottom = last && tiling.edge.h < 4 ? 1 : 0, right = tiling.edge.w < 4 ? 1 : 0;
+    const Index bottom = last && tiling.edge.h < side_ ? 1 : 0, right = tiling.edge.w < side_ ? 1 : 0;
     const Index rows = block.rows - bottom, columns = tiling.columns - right;
     const auto [height, width] = tiling.edge;
-    groups_[0] = {rows, 0, bottom, columns, height, 4, 0};
-    groups_[1] = {0, 0, rows, columns, 4, 4, 0};
-    groups_[2] = {0, columns, rows, right, 4, width, 0};
+    groups_[0] = {rows, 0, bottom, columns, height, side_, 0};
+    groups_[1] = {0, 0, rows, columns, side_, side_, 0};
+    groups_[2] = {0, columns, rows, right, side_, width, 0};
     groups_[3] = {rows, columns, bottom, right, height, width, 0};
     for (std::size_t i = 1; i < groups_.size(); ++i)
       groups_[i].begin = groups_[i - 1].begin + block.images * groups_[i - 1].tiles();
@@ -106,11 +121,11 @@ class BlockTiles {
 
   // The rows of the matrices of frequency number f that are used.
   RowRange rows(Index f) const {
-    const Index side = kernel_.kernel + 3;
+    const Index length = kernel_.kernel + 3;
     Index begin = count_, end = 0;
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       const TileGroup& group = groups_[i];
-      if (!kernel_.uses(f / side, group.height) || !kernel_.uses(f % side, group.width)) continue;
+      if (!kernel_.uses(f / length, group.height) || !kernel_.uses(f % length, group.width)) continue;
       begin = std::min(begin, group.begin);
       end = std::max(end, i + 1 < groups_.size() ? groups_[i + 1].begin : count_);
     }
@@ -127,22 +142,24 @@ class BlockTiles {
 
   void transform_input(Index image, const Pixels& pixels, const FrequencyRoom& out) const {
     for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
-      transforms.input(pixels.at(4 * g.row, 4 * g.column), g.rows, g.columns, out.from_row(row));
+      transforms.input(pixels.at(side_ * g.row, side_ * g.column), g.rows, g.columns, out.from_row(row));
     });
   }
   void transform_gradient(Index image, const Pixels& pixels, const FrequencyRoom& out) const {
     for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
-      transforms.gradient(pixels.at(4 * g.row, 4 * g.column), g.rows, g.columns, out.from_row(row));
+      transforms.gradient(pixels.at(side_ * g.row, side_ * g.column), g.rows, g.columns, out.from_row(row));
     });
   }
   void transform_output(Index image, const FrequencyRoom& products, const Pixels& pixels) const {
     for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
-      transforms.output(products.from_row(row), g.rows, g.columns, pixels.at(4 * g.row, 4 * g.column));
+      transforms.output(products.from_row(row), g.rows, g.columns,
+                        pixels.at(side_ * g.row, side_ * g.column));
     });
   }
 
  private:
   const Winograd& kernel_;
+  const Index side_;
   std::array<TileGroup, 4> groups_;
   Index count_;
 };

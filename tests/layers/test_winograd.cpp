@@ -55,6 +55,27 @@ TEST_P(Winograd, EqualsThePlainLoopsOnEveryInstructionSet) {
   }
 }
 
+// A single small image, or a few tiny ones: where the kernel is 3x3, in tiles of 2x2.
+TEST_P(Winograd, EqualsThePlainLoopsForFewTiles) {
+  int of_2x2 = 0;
+  for (std::uint64_t seed = 0; seed < some(400u); ++seed) {
+    Random random(seed);
+    const bool single = random.below(3) > 0;
+    const Index least = kernel() - 2, most = single ? 8 : 4;
+    const ConvCase c{.batch = single ? 1 : pick(random, 2, 4),
+                     .in_channels = pick(random, 1, 40),
+                     .out_channels = pick(random, 1, 40),
+                     .size = {pick(random, least, most), pick(random, least, most)},
+                     .kernel = kernel(),
+                     .padding = {pick(random, 1, kernel() / 2), pick(random, 1, kernel() / 2)}};
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
+    const Problem problem = make_problem(c, random);
+    of_2x2 += kernels::winograd_tile(problem.shape) == 2;
+    for_each_instruction_set([&] { expect_near(run(kWinograd, problem), problem.expected(), tolerance()); });
+  }
+  EXPECT_EQ(of_2x2, kernel() == 3 ? some(400) : 0);
+}
+
 // Images that are cut into several blocks, blocks of several images, and a last block that is not full.
 TEST_P(Winograd, EqualsThePlainLoopsForLargerShapes) {
   const ConvCase cases[] = {
