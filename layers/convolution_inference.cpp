@@ -2,33 +2,59 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <optional>
 
+#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/layers/kernels/hash.hpp"
+#include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/relu.hpp"
 
 namespace strata {
 namespace {
 
-// In several threads: for a single image this is a part of the whole time.
+// What tells whether a tensor is as it was: its shape, and the hashes of its parts. To keep a copy would cost
+// twice the reading, which for a single image is a part of the whole time; as it is, several threads read.
 template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-  if (a.shape() != b.shape()) return false;
-  std::atomic<bool> same = true;
-  parallel_ranges(static_cast<Index>(a.size()), Index{1} << 14, [&](Index begin, Index end) {
-    if (std::memcmp(a.data() + begin, b.data() + begin, static_cast<std::size_t>(end - begin) * sizeof(T)) !=
-        0)
-      same = false;
-  });
-  return same;
-}
+class Fingerprint {
+ public:
+  explicit Fingerprint(const Tensor<T>& tensor)
+      : shape_(tensor.shape()), parts_(static_cast<std::size_t>(kernels::ceil_div(count(tensor), kPart))) {
+    for_each_part(tensor, [&](std::size_t part, const kernels::Hash& hash) { parts_[part] = hash; });
+  }
+
+  bool matches(const Tensor<T>& tensor) const {
+    if (tensor.shape() != shape_) return false;
+    std::atomic<bool> same = true;
+    for_each_part(tensor, [&](std::size_t part, const kernels::Hash& hash) {
+      if (hash != parts_[part]) same = false;
+    });
+    return same;
+  }
+
+ private:
+  static constexpr Index kPart = Index{1} << 14;
+
+  static Index count(const Tensor<T>& tensor) { return static_cast<Index>(tensor.size()); }
+
+  template <class Body>
+  static void for_each_part(const Tensor<T>& tensor, const Body& body) {
+    const auto& hashing = kernels::table<kernels::Hashing>();
+    parallel_ranges(count(tensor), kPart, [&](Index begin, Index end) {
+      body(static_cast<std::size_t>(begin / kPart),
+           hashing.of(tensor.data() + begin, (end - begin) * static_cast<Index>(sizeof(T))));
+    });
+  }
+
+  typename Tensor<T>::shape_type shape_;
+  std::vector<kernels::Hash> parts_;
+};
 
 }  // namespace
 
 template <class T>
 struct ConvolutionInference<T>::Folded {
-  std::vector<Tensor<T>> made_from;
+  std::vector<Fingerprint<T>> made_from;
   Tensor<T> weight;
   std::optional<Tensor<T>> bias;
   std::optional<kernels::ConvolutionFilters<T>> filters;
@@ -65,11 +91,11 @@ auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) con
   }
   if (known && known->filters->serve(shape) &&
       std::equal(now.begin(), now.end(), known->made_from.begin(), known->made_from.end(),
-                 [](const Tensor<T>* a, const Tensor<T>& b) { return same_bits(*a, b); }))
+                 [](const Tensor<T>* tensor, const Fingerprint<T>& then) { return then.matches(*tensor); }))
     return known;
 
   auto fresh = std::make_shared<Folded>();
-  for (const Tensor<T>* tensor : now) fresh->made_from.push_back(*tensor);
+  for (const Tensor<T>* tensor : now) fresh->made_from.emplace_back(*tensor);
   fresh->weight = convolution_.weight_.value;
   if (convolution_.bias_) fresh->bias = convolution_.bias_->value;
   if (norm_) {
