@@ -1,5 +1,7 @@
 #include "strata/layers/max_pool_2d.hpp"
 
+#include <algorithm>
+
 #include "strata/framework/parallel.hpp"
 
 namespace strata {
@@ -8,8 +10,10 @@ namespace {
 // Runs body(first plane, planes) over all planes of x.
 template <class T, class Body>
 void for_planes(const MaxPoolParts<T>& parts, const Shape& in, const Body& body) {
-  const Index values = parts.plane_in() + parts.plane_out();
-  parallel_ranges(static_cast<Index>(in[0] * in[1]), std::max<Index>(1, (Index{1} << 16) / values),
+  constexpr Index kLeast = Index{1} << 13, kMost = Index{1} << 16, kPieces = 4;
+  const Index values = parts.plane_in() + parts.plane_out(), planes = static_cast<Index>(in[0] * in[1]);
+  const Index grain = std::clamp(planes * values / kPieces, kLeast, kMost) / values;
+  parallel_ranges(planes, std::max<Index>(1, grain),
                   [&](Index begin, Index end) { body(begin, end - begin); });
 }
 
