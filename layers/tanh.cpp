@@ -1,7 +1,5 @@
 #include "strata/layers/tanh.hpp"
 
-#include <algorithm>
-
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/squashing.hpp"
@@ -18,8 +16,7 @@ Tensor<T> Tanh<T>::do_forward(Tensor<T> x) {
   y_ = empty<T>(x.shape());
   const auto& kernel = kernels::table<kernels::Squashing<T>>();
   parallel_ranges(static_cast<Index>(x.size()), kGrain, [&](Index begin, Index end) {
-    kernel.tanh(x.data() + begin, end - begin);
-    std::copy(x.data() + begin, x.data() + end, y_.data() + begin);
+    kernel.tanh(x.data() + begin, end - begin, y_.data() + begin);
   });
   return x;
 }
@@ -39,7 +36,7 @@ template <class T>
 Tensor<T> Tanh<T>::do_infer(Tensor<T> x) const {
   const auto& kernel = kernels::table<kernels::Squashing<T>>();
   parallel_ranges(static_cast<Index>(x.size()), kGrain,
-                  [&](Index begin, Index end) { kernel.tanh(x.data() + begin, end - begin); });
+                  [&](Index begin, Index end) { kernel.tanh(x.data() + begin, end - begin, nullptr); });
   return x;
 }
 
