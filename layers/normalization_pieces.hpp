@@ -79,7 +79,7 @@ class Pieces {
   // for the processor to fetch it ahead.
   bool gather(const Sets& sets, Index channels) {
     if (std::min(channels, sets.channels) * sets.length < kStretch ||
-        kernels::ceil_div(sets.channels, channels) < kFewPieces)
+        kernels::ceil_div(sets.channels, channels) < kManyPieces)
       return false;
     whole_sets_ = true;
     gathered_ = sets.samples;
@@ -89,7 +89,8 @@ class Pieces {
     return true;
   }
 
-  static constexpr Index kStretch = 1024;  // elements: 4 KB of floats, a page
+  static constexpr Index kStretch = 1024;   // elements: 4 KB of floats, a page
+  static constexpr Index kManyPieces = 16;  // of fewer, the order of memory leaves much in L2 as well
 
   Index length_;      // of a run in a piece
   Index run_length_;  // of a run

@@ -22,16 +22,16 @@ void for_each_run(const Piece& piece, const Body& body) {
 TEST(Pieces, HoldEveryElementOnceAndWholeSetsWhereTheySaySo) {
   Random random(5);
   int of_whole_sets = 0, of_parts = 0, gathered = 0;
-  for (int round = 0; round < some(4000); ++round) {
+  for (int round = 0; round < some(6000); ++round) {
     const bool long_runs = random.below(8) == 0;
     const Index groups = pick(random, 1, 6);
-    const Index extents[] = {pick(random, 1, long_runs ? 2 : 24),
-                             groups * pick(random, 1, long_runs ? 1 : 20), 1,
+    const Index extents[] = {pick(random, 1, long_runs ? 2 : 12),
+                             groups * pick(random, 1, long_runs ? 1 : 40), 1,
                              long_runs ? pick(random, 30000, 50000) : pick(random, 1, 600)};
     const Shape shape(std::begin(extents), std::end(extents));
     const Sets sets = random.below(3) == 0 ? per_group(shape, groups) : per_channel(shape);
     const bool whole_runs = random.below(4) == 0;
-    const Index room = random.below(3) == 0 ? 0 : pick(random, 1000, 9000);
+    const Index room = random.below(3) == 0 ? 0 : pick(random, 1000, 5000);
     SCOPED_TRACE(to_string(shape) + " " + std::to_string(sets.count) + " sets, room for " +
                  std::to_string(room));
     const Pieces pieces(sets, whole_runs, room);
@@ -69,7 +69,7 @@ TEST(Pieces, HoldEveryElementOnceAndWholeSetsWhereTheySaySo) {
   // Or nothing was tested.
   EXPECT_GT(of_whole_sets, some(40));
   EXPECT_GT(of_parts, some(40));
-  EXPECT_GT(gathered, some(40));
+  EXPECT_GT(gathered, some(20));
 }
 
 }  // namespace
