@@ -20,8 +20,16 @@ namespace {
 
 // The fast algorithms are for float.
 template <class T>
-bool use_winograd(const ConvolutionShape& shape) {
+bool use_winograd_for_data(const ConvolutionShape& shape) {
   return std::is_same_v<T, float> && shape.winograd && winograd_applies(shape);
+}
+// An image's three channels do not fill the vectors of Winograd's transforms: directly, a convolution of 3x3
+// takes 0.8 to 0.9 of the time.
+template <class T>
+bool use_winograd(const ConvolutionShape& shape) {
+  constexpr Index kFew = 4;
+  const bool few = shape.kernel == Size2D(3) && shape.in_channels <= kFew && direct_applies(shape);
+  return use_winograd_for_data<T>(shape) && !few;
 }
 template <class T>
 bool use_direct(const ConvolutionShape& shape) {
@@ -55,8 +63,8 @@ Tensor<float> planes_of(const ConvolutionShape& s, const float* pixels) {
   auto result = empty<float>({static_cast<std::size_t>(s.batch * s.out_channels * s.out_size())});
   const Planes<float> to{result.data(), s.out_channels, s.out};
   parallel_for(s.batch, [&](Index n) {
-    table<PixelLayout>().from_pixels(from.pixels(n, 0), nullptr, /*rectify=*/false, to.at(n, 0), to.plane(),
-                                     to.channels, to.size.h, to.size.w);
+    table<PixelLayout>().from_pixels(from.pixels(n, 0), nullptr, to.at(n, 0), to.plane(), to.channels,
+                                     to.size.h, to.size.w);
   });
   return result;
 }
@@ -130,7 +138,7 @@ template <class T>
 void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T* weight, const T* bias,
                             T* dx) {
   if constexpr (std::is_same_v<T, float>) {
-    if (use_winograd<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
+    if (use_winograd_for_data<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
     if (use_pointwise<T>(shape)) return pointwise_convolve_backward_data(shape, dy, weight, bias, dx);
     if (direct_applies_backward_data(shape))
       return direct_convolve_backward_data(shape, dy, weight, bias, dx);

@@ -154,9 +154,9 @@ TEST(Conv2D, DescribesItself) {
   EXPECT_EQ(Conv2D<float>(4, 8, 1, {.groups = 4}).multiply_adds({1, 4, 5, 5}), 8u * 25);
 }
 
-// Winograd needs a 3x3 or 5x5 kernel, channels to add up, and more than two tiles of 4x4, which up to four
-// are cut into smaller ones for a 3x3 kernel; the direct algorithm, output channels that fill half of its
-// vectors, or groups that fill them.
+// Winograd needs a 3x3 or 5x5 kernel, channels to add up (for 3x3 more than four, unless the outputs are few),
+// and more than two tiles of 4x4, of which it cuts up to four into smaller ones for 3x3; the direct algorithm,
+// output channels that fill half of its vectors, or groups that fill them.
 TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   const Conv2D<float> padded(32, 32, 3, {.padding = 1});
   EXPECT_EQ(padded.algorithm({2, 32, 4, 4}), "direct");
@@ -168,6 +168,9 @@ TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   EXPECT_EQ(padded.algorithm({1, 32, 8, 9}), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(32, 32, 5, {.padding = 2}).algorithm({3, 32, 4, 4}), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(2, 32, 5, {.padding = 4}).algorithm({8, 2, 16, 16}), "winograd 4x4");
+  EXPECT_EQ(Conv2D<float>(4, 32, 3).algorithm({8, 4, 16, 16}), "direct");
+  EXPECT_EQ(Conv2D<float>(5, 32, 3).algorithm({8, 5, 16, 16}), "winograd 4x4");
+  EXPECT_EQ(Conv2D<float>(4, 1, 3).algorithm({8, 4, 16, 16}), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(1, 32, 5, {.padding = 4}).algorithm({8, 1, 16, 16}), "direct");
   EXPECT_EQ(Conv2D<float>(2, 32, 7).algorithm({8, 2, 16, 16}), "direct");
   for (const Conv2DOptions& options : {Conv2DOptions{.stride = 2}, {.padding = {0, 3}}, {.dilation = 2}})
