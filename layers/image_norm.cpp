@@ -36,8 +36,8 @@ void from_pixels([[maybe_unused]] const Images& images, [[maybe_unused]] Index c
   if constexpr (std::is_same_v<T, float>)
     for (Index n = 0; n < count; ++n, planes += images.size(), pixels += images.size())
       kernels::table<kernels::PixelLayout>().from_pixels(
-          {pixels, images.columns * images.channels, images.channels}, /*bias=*/nullptr, /*rectify=*/false,
-          planes, images.plane(), images.channels, images.rows, images.columns);
+          {pixels, images.columns * images.channels, images.channels}, /*bias=*/nullptr, planes,
+          images.plane(), images.channels, images.rows, images.columns);
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ void multiply_tile(const Product& p, Index line, Index place, Index n) {
 #pragma GCC unroll 14
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) sums[r][v] = Vector(0.0f);
+    for (int v = 0; v < vectors; ++v)
+      sums[r][v] = p.bias ? Vector::load_unaligned(p.bias + n + v * kLanes) : Vector(0.0f);
   if (p.accumulate) {
 #pragma GCC unroll 14
     for (int r = 0; r < rows; ++r)
@@ -68,6 +69,14 @@ void multiply_tile(const Product& p, Index line, Index place, Index n) {
     }
   }
 
+  // As finished_output() of the Winograd transforms does it: NaN is passed on.
+  if (p.rectify) {
+    const Vector zero(0.0f);
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[r][v] = xsimd::select(sums[r][v] <= zero, zero, sums[r][v]);
+  }
 #pragma GCC unroll 14
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2

@@ -3,6 +3,7 @@
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/direct_correlation.hpp"
+#include "strata/layers/kernels/padded_bias.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -12,6 +13,7 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const RowBlocks blocks = s.blocks(matrix.columns);
+  const PaddedBias padded_bias(bias, s.groups, s.out(), matrix.columns);
   parallel_for(blocks.count() * s.groups, [&](Index piece) {
     const RowBlock block = blocks[piece / s.groups];
     const Index group = piece % s.groups;
@@ -42,14 +44,13 @@ void correlate(const Correlation& s, const FilterMatrix& matrix, const float* fi
                            .c = results.at(first, band.first).data,
                            .c_line = results.row_stride,
                            .c_row = matrix.columns,
-                           .accumulate = false});
+                           .accumulate = false,
+                           .bias = padded_bias.of_group(group),
+                           .rectify = rectify});
       });
-      if (in_place && (bias || rectify))
-        layout.finish(results, bias, rectify, s.out(), block.rows, s.y.size.w, results);
       if (!in_place)
-        layout.from_pixels(results, bias ? bias + group * s.out() : nullptr, rectify,
-                           s.y.at(n, block.first_row, group * s.out()), s.y.plane(), s.out(), block.rows,
-                           s.y.size.w);
+        layout.from_pixels(results, /*bias=*/nullptr, s.y.at(n, block.first_row, group * s.out()),
+                           s.y.plane(), s.out(), block.rows, s.y.size.w);
     }
   });
 }

@@ -83,7 +83,8 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<
       if (seen.count() <= 0)
         ;  // all of the block is of rows that no window sees
       else if (dy.layout() == ImageLayout::pixels)
-        layout.copy(gradient.pixels(n, seen.begin), seen.count(), s.out.w, input.at(seen.begin - top, left));
+        layout.copy(gradient.pixels(n, seen.begin), out, seen.count(), s.out.w,
+                    input.at(seen.begin - top, left));
       else
         layout.to_pixels(gradient.at(n, seen.begin, group * out), gradient.plane(), out, seen.count(),
                          s.out.w, input.at(seen.begin - top, left));
@@ -126,8 +127,8 @@ void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<
         });
       }
       if (!in_place)
-        layout.from_pixels(output, bias ? bias + group * in : nullptr, /*rectify=*/false,
-                           result.at(n, y_begin, group * in), result.plane(), in, y_end - y_begin, s.in.w);
+        layout.from_pixels(output, bias ? bias + group * in : nullptr, result.at(n, y_begin, group * in),
+                           result.plane(), in, y_end - y_begin, s.in.w);
     }
   });
 }

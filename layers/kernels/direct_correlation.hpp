@@ -139,7 +139,7 @@ struct Correlation {
     const RowRange rows(top, input_rows(block.rows), x.size.h);
     if (rows.count() <= 0) return;
     if (x_layout == ImageLayout::pixels)
-      layout.copy(x.pixels(image, rows.begin), rows.count(), x.size.w,
+      layout.copy(x.pixels(image, rows.begin), in(), rows.count(), x.size.w,
                   pixels.at(rows.begin - top, padding.w));
     else
       layout.to_pixels(x.at(image, rows.begin, group * in()), x.plane(), in(), rows.count(), x.size.w,

@@ -23,16 +23,12 @@ struct PixelLayout {
   Index lanes;
   /// pixels(r, q)[c] = planes[c * plane + r * width + q]; 0 for c from `channels` up to pixels.channels.
   void (*to_pixels)(const float* planes, Index plane, Index channels, Index rows, Index width, Pixels pixels);
-  /// planes[c * plane + r * width + q] = pixels(r, q)[c] + bias[c], or 0 if `rectify` and that is negative;
-  /// `bias` may be null. pixels.channels is a multiple of lanes.
-  void (*from_pixels)(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane,
-                      Index channels, Index rows, Index width);
-  /// to(r, q) = from(r, q), all channels. Both have the same number, a multiple of lanes.
-  void (*copy)(Pixels from, Index rows, Index width, Pixels to);
-  /// to(r, q)[c] = from(r, q)[c] + bias[c], or 0 if `rectify` and that is negative; `bias` may be null, `to`
-  /// may be `from`. `channels` of them, a multiple of lanes.
-  void (*finish)(Pixels from, const float* bias, bool rectify, Index channels, Index rows, Index width,
-                 Pixels to);
+  /// planes[c * plane + r * width + q] = pixels(r, q)[c] + bias[c]; `bias` may be null. pixels.channels is a
+  /// multiple of lanes.
+  void (*from_pixels)(Pixels pixels, const float* bias, float* planes, Index plane, Index channels,
+                      Index rows, Index width);
+  /// to(r, q)[c] = from(r, q)[c], for `channels` of them, a multiple of lanes.
+  void (*copy)(Pixels from, Index channels, Index rows, Index width, Pixels to);
 };
 
 }  // namespace strata::kernels

@@ -103,14 +103,6 @@ void to_pixels(const float* planes, Index plane, Index channels, Index rows, Ind
   });
 }
 
-// x + bias, or 0 if that is negative.
-template <bool kRectify>
-[[gnu::always_inline]] inline Vector finished(Vector x, Vector bias) {
-  const Vector y = x + bias;
-  return kRectify ? xsimd::select(y <= Vector(0.0f), Vector(0.0f), y) : y;
-}
-
-template <bool kRectify>
 void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, Index channels, Index rows,
                  Index width) {
   const Index count = rows * width;
@@ -118,10 +110,7 @@ void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, I
     PixelWalk walk(pixels, width, 0);
     for (Index p = 0; p < count; ++p) {
       const float* pixel = pixels.data + walk.next();
-      for (Index c = 0; c < channels; ++c) {
-        const float y = pixel[c] + (bias ? bias[c] : 0.0f);
-        planes[c * plane + p] = kRectify && y <= 0 ? 0.0f : y;
-      }
+      for (Index c = 0; c < channels; ++c) planes[c * plane + p] = pixel[c] + (bias ? bias[c] : 0.0f);
     }
     return;
   }
@@ -131,7 +120,7 @@ void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, I
     transpose(square);
     float* first = planes + c * plane + p;
     const auto put = [&](Index i) {
-      finished<kRectify>(square[i], Vector(bias ? bias[c + i] : 0.0f)).store_unaligned(first + i * plane);
+      (square[i] + Vector(bias ? bias[c + i] : 0.0f)).store_unaligned(first + i * plane);
     };
     if (real == kLanes) {
       for (Index i = 0; i < kLanes; ++i) put(i);
@@ -141,39 +130,21 @@ void from_pixels(Pixels pixels, const float* bias, float* planes, Index plane, I
   });
 }
 
-void from_pixels_and_rectify(Pixels pixels, const float* bias, bool rectify, float* planes, Index plane,
-                             Index channels, Index rows, Index width) {
-  if (rectify) return from_pixels<true>(pixels, bias, planes, plane, channels, rows, width);
-  from_pixels<false>(pixels, bias, planes, plane, channels, rows, width);
-}
-
 // Not memmove, which may take an instruction for it that is slow where the two lie alike in their pages.
-void copy(Pixels from, Index rows, Index width, Pixels to) {
-  const Index floats = width * from.channels;
-  for (Index r = 0; r < rows; ++r, from.data += from.row_stride, to.data += to.row_stride)
-    for (Index i = 0; i < floats; i += kLanes) Vector::load_aligned(from.data + i).store_aligned(to.data + i);
-}
-
-template <bool kRectify>
-void finish(Pixels from, const float* bias, Index channels, Index rows, Index width, Pixels to) {
+void copy(Pixels from, Index channels, Index rows, Index width, Pixels to) {
+  if (from.channels == channels && to.channels == channels) {
+    channels *= width;
+    width = 1;
+  }
   for (Index r = 0; r < rows; ++r)
     for (Index q = 0; q < width; ++q) {
       const float* x = from.at(r, q).data;
       float* y = to.at(r, q).data;
-      for (Index c = 0; c < channels; c += kLanes)
-        finished<kRectify>(Vector::load_aligned(x + c),
-                           bias ? Vector::load_unaligned(bias + c) : Vector(0.0f))
-            .store_aligned(y + c);
+      for (Index c = 0; c < channels; c += kLanes) Vector::load_aligned(x + c).store_aligned(y + c);
     }
 }
 
-void finish_and_rectify(Pixels from, const float* bias, bool rectify, Index channels, Index rows, Index width,
-                        Pixels to) {
-  if (rectify) return finish<true>(from, bias, channels, rows, width, to);
-  finish<false>(from, bias, channels, rows, width, to);
-}
-
-constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels_and_rectify, copy, finish_and_rectify};
+constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels, copy};
 
 }  // namespace
 

@@ -29,6 +29,13 @@ struct Filters {
   Index columns;
 };
 
+/// What becomes of outputs: y = max(y + bias[c], least), where NaN is passed on. With a least of -infinity
+/// that is y + bias[c].
+struct Finish {
+  const float* bias;  ///< of all channels of the frequencies
+  float least;
+};
+
 /// For tiles of one size. Pixels have all channels of the frequencies, or more.
 struct TileTransforms {
   /// B^T d B for a grid of tiles, side by side.
@@ -37,6 +44,8 @@ struct TileTransforms {
   void (*gradient)(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out);
   /// A^T m A: a grid of tiles of outputs.
   void (*output)(Frequencies products, Index tile_rows, Index tile_columns, Pixels output);
+  void (*finished_output)(Frequencies products, Index tile_rows, Index tile_columns, Pixels output,
+                          Finish finish);
 };
 
 /// At the edge of an image, tiles have what is left of 4 outputs, and need fewer frequencies; for one output,

@@ -1,5 +1,7 @@
 #include "strata/layers/kernels/winograd.hpp"
 
+#include <functional>
+
 #include <xsimd/xsimd.hpp>
 
 #include "strata/framework/instruction_set.hpp"
@@ -198,11 +200,11 @@ constexpr bool every(int) {
 
 // Applies a one-dimensional transform to the columns and another to the rows of a rectangle, whose element
 // (i, j) is at in + i * in_row + j * in_column. Of what is read and of what is written only the rows and
-// columns that these uses name exist.
+// columns that these uses name exist. `last` is what is done to results before they are written.
 template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row, int from_columns,
-          int to_columns, auto across, auto reads_column, auto writes_column>
+          int to_columns, auto across, auto reads_column, auto writes_column, class Last = std::identity>
 [[gnu::always_inline]] inline void transform_2d(const float* in, Index in_row, Index in_column, float* out,
-                                                Index out_row, Index out_column) {
+                                                Index out_row, Index out_column, const Last& last = {}) {
   Vector half[to_rows][from_columns];
 #pragma GCC unroll 8
   for (int j = 0; j < from_columns; ++j) {
@@ -223,12 +225,12 @@ template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row
     across(half[i], result);
 #pragma GCC unroll 8
     for (int j = 0; j < to_columns; ++j)
-      if (writes_column(j)) result[j].store_aligned(out + i * out_row + j * out_column);
+      if (writes_column(j)) last(result[j]).store_aligned(out + i * out_row + j * out_column);
   }
 }
 
-// Calls tile(pixel offset, frequency offset) for each tile of (height, width) outputs and `kLanes` of its
-// channels: those that a row of the frequencies has.
+// Calls tile(pixel offset, frequency offset, channel) for each tile of (height, width) outputs and `kLanes`
+// of its channels, from that one on: those that a row of the frequencies has.
 template <int height, int width, class Tile>
 inline void for_each_tile(Index tile_rows, Index tile_columns, const Pixels& pixels, Index row_length,
                           const Tile& tile) {
@@ -236,7 +238,7 @@ inline void for_each_tile(Index tile_rows, Index tile_columns, const Pixels& pix
   for (Index p = 0; p < tile_rows; ++p)
     for (Index q = 0; q < tile_columns; ++q, ++t)
       for (Index c = 0; c < row_length; c += kLanes)
-        tile(height * p * pixels.row_stride + width * q * pixels.channels + c, t * row_length + c);
+        tile(height * p * pixels.row_stride + width * q * pixels.channels + c, t * row_length + c, c);
 }
 
 // Tiles of (height, width) outputs.
@@ -244,22 +246,25 @@ template <int kernel, int height, int width>
 void transform_input(Pixels input, Index tile_rows, Index tile_columns, Frequencies out) {
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
-  for_each_tile<height, width>(tile_rows, tile_columns, input, out.channels, [=](Index pixel, Index row) {
-    transform_2d<R::kWindow, R::kFrequencies, R::input, every, R::uses, C::kWindow, C::kFrequencies, C::input,
-                 every, C::uses>(input.data + pixel, input.row_stride, input.channels, out.data + row,
-                                 C::kFrequencies * out.stride, out.stride);
-  });
+  for_each_tile<height, width>(
+      tile_rows, tile_columns, input, out.channels, [=](Index pixel, Index row, Index) {
+        transform_2d<R::kWindow, R::kFrequencies, R::input, every, R::uses, C::kWindow, C::kFrequencies,
+                     C::input, every, C::uses>(input.data + pixel, input.row_stride, input.channels,
+                                               out.data + row, C::kFrequencies * out.stride, out.stride);
+      });
 }
 
 template <int kernel, int height, int width>
 void transform_gradient(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out) {
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
-  for_each_tile<height, width>(tile_rows, tile_columns, gradient, out.channels, [=](Index pixel, Index row) {
-    transform_2d<height, R::kFrequencies, R::gradient, every, R::uses, width, C::kFrequencies, C::gradient,
-                 every, C::uses>(gradient.data + pixel, gradient.row_stride, gradient.channels,
-                                 out.data + row, C::kFrequencies * out.stride, out.stride);
-  });
+  for_each_tile<height, width>(
+      tile_rows, tile_columns, gradient, out.channels, [=](Index pixel, Index row, Index) {
+        transform_2d<height, R::kFrequencies, R::gradient, every, R::uses, width, C::kFrequencies,
+                     C::gradient, every, C::uses>(gradient.data + pixel, gradient.row_stride,
+                                                  gradient.channels, out.data + row,
+                                                  C::kFrequencies * out.stride, out.stride);
+      });
 }
 
 template <int kernel, int height, int width>
@@ -267,10 +272,29 @@ void transform_output(Frequencies products, Index tile_rows, Index tile_columns,
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
   for_each_tile<height, width>(
-      tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row) {
+      tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row, Index) {
         transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
                      C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
                                      output.data + pixel, output.row_stride, output.channels);
+      });
+}
+
+template <int kernel, int height, int width>
+void finished_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output,
+                     Finish finish) {
+  using R = Transforms<kernel, height>;
+  using C = Transforms<kernel, width>;
+  const Vector least(finish.least);
+  for_each_tile<height, width>(
+      tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row, Index channel) {
+        const Vector bias = Vector::load_unaligned(finish.bias + channel);
+        transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
+                     C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
+                                     output.data + pixel, output.row_stride, output.channels,
+                                     [=](const Vector& y) {
+                                       const Vector sum = y + bias;
+                                       return xsimd::select(sum <= least, least, sum);
+                                     });
       });
 }
 
@@ -321,9 +345,9 @@ void transform_filter_gradient(Frequencies partials, Index partial_stride, Index
 }
 
 template <int kernel, int height, int width>
-constexpr TileTransforms kTiles{transform_input<kernel, height, width>,
-                                transform_gradient<kernel, height, width>,
-                                transform_output<kernel, height, width>};
+constexpr TileTransforms kTiles{
+    transform_input<kernel, height, width>, transform_gradient<kernel, height, width>,
+    transform_output<kernel, height, width>, finished_output<kernel, height, width>};
 template <int kernel>
 constexpr Winograd kTable{kernel,
                           (kernel + 3) * (kernel + 3),

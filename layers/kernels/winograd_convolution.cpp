@@ -1,8 +1,11 @@
 #include "strata/layers/kernels/winograd_convolution.hpp"
 
+#include <limits>
+
 #include "strata/framework/instruction_set.hpp"
 #include "strata/framework/parallel.hpp"
 #include "strata/layers/kernels/matrix_product.hpp"
+#include "strata/layers/kernels/padded_bias.hpp"
 #include "strata/layers/kernels/winograd_tiles.hpp"
 
 namespace strata::kernels {
@@ -39,7 +42,7 @@ struct Input {
     if (made) source.make(image, room, size.w);
     const Planes<const float> from{made ? room : source.at(image, image_size(), row_size()), channels, size};
     if (as_pixels)
-      layout.copy(from.pixels(0, rows.begin), rows.count(), size.w, to);
+      layout.copy(from.pixels(0, rows.begin), channels, rows.count(), size.w, to);
     else
       layout.to_pixels(from.at(0, rows.begin), from.plane(), channels, rows.count(), size.w, to);
   }
@@ -131,7 +134,7 @@ struct FilterView {
 // room for as many channels as y has; `inputs`, which become those of y's pixels, too.
 void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
                     const FrequencyRoom& inputs, const FilterView& filters, const FrequencyRoom& products,
-                    const float* bias, bool rectify, const Output& y, Index first, Index channels) {
+                    const Finish* finish, const Output& y, Index first, Index channels) {
   const Index in = inputs.view().channels, out = products.view().channels, columns = tiling.columns;
   const BlockTiles tiles(kernel, tiling, block);
   const bool in_place = y.as_pixels() && tiling.is_exact(y.size);
@@ -151,12 +154,12 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
     const Index image = block.image + n;
     const Pixels place = planes.pixels(image, rows.begin).from_channel(first);
     const Pixels results = in_place ? place : pixels.view();
-    tiles.transform_output(n, products, results);
+    tiles.transform_output(n, products, finish, results);
     if (!y.as_pixels())
-      layout.from_pixels(results, bias, rectify, planes.at(image, rows.begin, first), planes.plane(),
+      layout.from_pixels(results, /*bias=*/nullptr, planes.at(image, rows.begin, first), planes.plane(),
                          channels, rows.count(), y.size.w);
-    else if (!in_place || bias || rectify)
-      layout.finish(results, bias, rectify, channels, rows.count(), y.size.w, place);
+    else if (!in_place)
+      layout.copy(results, channels, rows.count(), y.size.w, place);
   }
 }
 
@@ -168,6 +171,7 @@ void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D paddi
 
   const Tiling tiling(batch, y.size, in, round_up(y.channels, lanes), kernel);
   const Slices slices(tiling.blocks.count(), y.channels);
+  const PaddedBias padded_bias(bias, 1, y.channels, round_up(y.channels, lanes), /*always=*/rectify);
   parallel_for(tiling.blocks.count() * slices.count, [&](Index piece) {
     const RowBlock block = tiling.blocks[piece / slices.count];
     const Index first = piece % slices.count * slices.width;
@@ -186,8 +190,10 @@ void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D paddi
     transform_block(kernel, tiling, block, x, second_half.data() + pixel_size, padding,
                     PixelRoom(second_half.data(), rows, columns, in), inputs);
     if (channels % lanes != 0) products.clear();
+    const Finish finish{padded_bias.from_channel(first),
+                        rectify ? 0.0f : -std::numeric_limits<float>::infinity()};
     multiply_block(kernel, tiling, block, inputs, all_filters.from(first), products,
-                   bias ? bias + first : nullptr, rectify, y, first, channels);
+                   bias || rectify ? &finish : nullptr, y, first, channels);
     y.tell(block);
   });
 }
@@ -289,8 +295,8 @@ class BackwardPass {
         block_tiles.transform_input(n, gradient_pixels.at(n * height, 0), gradients);
       const FilterView filters{turned, FilterFrequencies(s_.out_channels, s_.in_channels)};
       const Output output{dx, s_.in_channels, s_.in};
-      multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, nullptr,
-                     /*rectify=*/false, output, 0, s_.in_channels);
+      multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, /*finish=*/nullptr,
+                     output, 0, s_.in_channels);
       output.tell(block);
     }
   }

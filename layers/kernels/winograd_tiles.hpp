@@ -150,10 +150,14 @@ class BlockTiles {
       transforms.gradient(pixels.at(side_ * g.row, side_ * g.column), g.rows, g.columns, out.from_row(row));
     });
   }
-  void transform_output(Index image, const FrequencyRoom& products, const Pixels& pixels) const {
+  /// `finish` may be null.
+  void transform_output(Index image, const FrequencyRoom& products, const Finish* finish,
+                        const Pixels& pixels) const {
     for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
-      transforms.output(products.from_row(row), g.rows, g.columns,
-                        pixels.at(side_ * g.row, side_ * g.column));
+      const Frequencies from = products.from_row(row);
+      const Pixels to = pixels.at(side_ * g.row, side_ * g.column);
+      finish ? transforms.finished_output(from, g.rows, g.columns, to, *finish)
+             : transforms.output(from, g.rows, g.columns, to);
     });
   }
 
