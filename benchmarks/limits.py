@@ -71,6 +71,11 @@ def layers_against_pytorch(rows):
     return largest(matching(rows, part="layers"))
 
 
+def avx2_against_avx512(rows):
+    ratio = step(named("Strata, AVX2"))(rows)
+    return ratio and 1 / ratio
+
+
 def two_threads_against_one(rows):
     return largest([row for row in matching(rows, peer="Strata, 1 thread")])
 
@@ -101,6 +106,7 @@ LIMITS = [
     Limit("start-up, against libtorch", 0.1, footprint("start-up")),
     Limit("compile time of a user's program, against libtorch", 0.15, footprint("compile time of a user's program")),
     Limit(f"{VGG}, 2 threads against 1", 0.55, step(named("Strata, 1 thread"))),
+    Limit(f"{VGG}, AVX2 against AVX-512", 1.82, avx2_against_avx512),  # 0.55 of the speed
     Limit("any network and batch, 2 threads against 1", 1.05, two_threads_against_one),
     Limit("every layer at every shape, against PyTorch", 1.0, layers_against_pytorch),
 ]

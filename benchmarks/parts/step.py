@@ -24,6 +24,8 @@ def peers(programs, case):
         result += [programs.tiny_dnn(), programs.dlib()]
     if case[2] > 1:
         result.append(programs.strata(1))
+    if case[:2] == ("vgg", 64):
+        result.append(programs.strata_avx2())
     return result
 
 
