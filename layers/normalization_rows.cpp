@@ -94,12 +94,10 @@ class Rows {
 
   // `share`: 1 / elements.
   kernels::Moments moments(const T* x, double share) const {
-    const kernels::PlaneBlock block{1, 1, sets_.elements()};
     T shift = 0;
     double sum = 0, squares = 0;
-    kernel_.pilot(x, block, pilot_of_whole(block.length), &shift);
-    kernel_.sums(x, block, &shift, &sum, &squares);
-    return shifted_moments(block.length, share, static_cast<double>(shift), sum, squares);
+    kernel_.row_sums(x, sets_.elements(), &shift, &sum, &squares);
+    return shifted_moments(sets_.elements(), share, static_cast<double>(shift), sum, squares);
   }
 
   kernels::Row<T> row(const Normalizer<T>& n, Index set, bool rectify) const {

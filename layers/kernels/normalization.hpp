@@ -81,6 +81,8 @@ struct Normalization {
                         double* sum_g, double* sum_g_x);
   void (*gradient)(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& coefficients);
 
+  /// A shift near the mean of the elements of a row, and sums as above.
+  void (*row_sums)(const T* x, Index length, T* shift, double* sum, double* squares);
   void (*normalize_row)(const T* x, T* y, const Row<T>& row);
   /// *sum_g = sum g gamma and *sum_g_x = sum g gamma (x - center).
   void (*gradient_sums_row)(const T* dy, const T* x, const Row<T>& row, double* sum_g, double* sum_g_x);

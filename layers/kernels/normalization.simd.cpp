@@ -184,13 +184,63 @@ void gradient(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficien
   });
 }
 
+// Some whole vectors, and one that ends where the row does, of which only the lanes that are not in the one
+// before count: all stay in registers from the first sum to the last.
+template <int kVectors, class T>
+inline void sums_in_registers(const T* x, Index length, T* shift, double* sum, double* squares) {
+  using Batch = xsimd::batch<T>;
+  constexpr Index kLanes = static_cast<Index>(Batch::size);
+  const Batch zero(T{0});
+  const auto fresh =
+      load(kLaneNumbers<T>, Batch()) >= Batch(static_cast<T>(kVectors * kLanes + kLanes - length));
+  Batch values[kVectors + 1];
+  for (int v = 0; v < kVectors; ++v) values[v] = load(x + v * kLanes, Batch());
+  values[kVectors] = load(x + length - kLanes, Batch());
+  Batch total = xsimd::select(fresh, values[kVectors], zero);
+  for (int v = 0; v < kVectors; ++v) total += values[v];
+  *shift = sum_of(total) / static_cast<T>(length);
+  const Batch last = xsimd::select(fresh, values[kVectors] - Batch(*shift), zero);
+  Batch a = last, b = last * last;
+  for (int v = 0; v < kVectors; ++v) {
+    const Batch d = values[v] - Batch(*shift);
+    a += d;
+    b = multiply_add(d, d, b);
+  }
+  *sum = static_cast<double>(sum_of(a));
+  *squares = static_cast<double>(sum_of(b));
+}
+
+template <class T>
+void row_sums(const T* x, Index length, T* shift, double* sum, double* squares) {
+  constexpr Index kLanes = static_cast<Index>(xsimd::batch<T>::size);
+  switch (length / kLanes) {
+    case 1:
+      return sums_in_registers<1>(x, length, shift, sum, squares);
+    case 2:
+      return sums_in_registers<2>(x, length, shift, sum, squares);
+    case 3:
+      return sums_in_registers<3>(x, length, shift, sum, squares);
+    default:  // as pilot_of_whole() has it
+      pilot<T>(x, {1, 1, length}, smaller(length, larger(Index{16}, length / 8)), shift);
+      return sums<T>(x, {1, 1, length}, shift, sum, squares);
+  }
+}
+
 template <class T>
 void normalize_row(const T* x, T* y, const Row<T>& row) {
+  using Batch = xsimd::batch<T>;
+  constexpr Index kLanes = static_cast<Index>(Batch::size);
   with_activation(row.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {
-    for_each<T>(row.length, [=]<class V>(Index i, V) {
-      const V xhat = multiply_add(load(x + i, V()) - V(row.center), V(row.inv_std), V(row.shift));
+    const auto put = [=]<class V>(Index i, const V& value) {
+      const V xhat = multiply_add(value - V(row.center), V(row.inv_std), V(row.shift));
       write(y + i, activate<kRectify>(multiply_add(xhat, load(row.gamma + i, V()), load(row.beta + i, V()))));
-    });
+    };
+    if (row.length < kLanes)
+      return for_each<T>(row.length, [=]<class V>(Index i, V) { put(i, load(x + i, V())); });
+    // y may be x: the last vector, which overlaps the one before, is read first.
+    const Batch last = load(x + row.length - kLanes, Batch());
+    for (Index i = 0; i + kLanes < row.length; i += kLanes) put(i, load(x + i, Batch()));
+    put(row.length - kLanes, last);
   });
 }
 
@@ -226,9 +276,9 @@ void gradient_row(const T* dy, const T* x, T* dx, const Row<T>& row, T* dgamma, 
 }
 
 template <class T>
-constexpr Normalization<T> kTable{pilot<T>,         sums<T>,     inverse_roots,    normalize<T>,
-                                  gradient_sums<T>, gradient<T>, normalize_row<T>, gradient_sums_row<T>,
-                                  gradient_row<T>};
+constexpr Normalization<T> kTable{
+    pilot<T>,    sums<T>,     inverse_roots,    normalize<T>,         gradient_sums<T>,
+    gradient<T>, row_sums<T>, normalize_row<T>, gradient_sums_row<T>, gradient_row<T>};
 
 }  // namespace
 

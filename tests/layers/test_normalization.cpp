@@ -161,6 +161,18 @@ TYPED_TEST(Normalization, LayerNormIsItsFormula) {
       }
 }
 
+// Rows of a few vectors and of what is left of one.
+TYPED_TEST(Normalization, LayerNormOfShortRowsIsItsFormula) {
+  Random random(13);
+  for (int round = 0; round < 300; ++round) {
+    const Shape shape{static_cast<std::size_t>(1 + random.below(5)),
+                      static_cast<std::size_t>(1 + random.below(80))};
+    this->expect_as_reference(LayerNorm<TypeParam>({shape[1]}),
+                              ReferenceNorm::over_slices(shape, static_cast<Index>(shape[1])), shape,
+                              /*affine=*/true);
+  }
+}
+
 // Sets of one run each, around the length from which they go by planes, around whole vectors and chunks, and
 // a few or many of them.
 TYPED_TEST(Normalization, SingleRunsAreTheirFormula) {
