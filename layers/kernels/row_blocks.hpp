@@ -117,6 +117,10 @@ class PixelRoom {
       : size_(size(rows, columns, channels)), view_{memory, columns * channels, channels} {}
 
   void clear() { std::fill_n(view_.data, size_, 0.0f); }
+  void clear_rows(Index begin, Index end) {
+    if (begin < end)
+      std::fill(view_.data + begin * view_.row_stride, view_.data + end * view_.row_stride, 0.0f);
+  }
   /// All but the columns [left, left + columns) of `rows`.
   void clear_around(const RowRange& rows, Index left, Index columns) {
     if (rows.count() <= 0) return clear();

@@ -274,8 +274,12 @@ class BackwardPass {
       transform_block(kernel_, tiling_, block, x_, second_half.data() + x_size, s_.padding,
                       {second_half.data(), tiling_.seen_by(block.rows), x_columns, in_}, inputs);
 
-      if (b == first || tiling_.blocks.split_images()) gradient_pixels.clear();
       const RowRange rows(side * block.first_row, side * block.rows, s_.out.h);
+      // What is beside the images stays clear, and what is below a part of one is not always the same.
+      if (b == first)
+        gradient_pixels.clear();
+      else if (tiling_.blocks.split_images())
+        gradient_pixels.clear_rows(rows.count(), side * block.rows);
       for (Index n = 0; n < block.images; ++n)
         dy_.read(block.image + n, rows, second_half.data(),
                  gradient_pixels.at(n * height + margin.h, margin.w));
