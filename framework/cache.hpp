@@ -8,7 +8,7 @@ namespace strata {
 /// Bytes of the second-level cache that a core has: what the system tells, or 0 if it does not.
 Index l2_cache_bytes();
 
-/// Has loops be cut for another one, in the whole process.
+/// Has loops be cut for another one, in the whole process. Results keep their bits.
 void set_l2_cache_bytes(Index bytes);
 
 }  // namespace strata

@@ -14,7 +14,7 @@
 // x is worked through in the order of memory, in pieces that fit the L2 cache. Where every set lies within a
 // piece, its statistics are taken and used at once; else the sums of all pieces come first. A processor whose
 // L2 is large has its L3 far off: there, pieces are sets over samples, from wherever they lie, if those fit.
-// How x is cut depends on its sizes and the processor alone.
+// Sums are taken and added up in the same parts all the same: bits depend on the sizes alone.
 //
 // Sets of one run each go by planes instead (normalization_planes.hpp), and short runs of single samples,
 // where there are gamma and beta, by rows (normalization_rows.hpp).
@@ -253,6 +253,24 @@ class Work {
     }
   }
 
+  /// The sums of a piece of whole sets.
+  template <class TakeSums>
+  static void take_sums_by_parts(const Pieces& pieces, const Piece& piece, Index factor, Sums& sums,
+                                 const TakeSums& take_sums) {
+    take_sums(pieces.part_of(piece, 0), factor, &sums.first[factor], &sums.second[factor]);
+    const Index parts = pieces.parts_of(piece);
+    if (parts == 1) return;
+    const Index channels = piece.block.channels;
+    kernels::Scratch<double> first(channels), second(channels);
+    for (Index i = 1; i < parts; ++i) {
+      take_sums(pieces.part_of(piece, i), factor, first.data(), second.data());
+      for (Index c = 0; c < channels; ++c) {
+        sums.first[factor + c] += first.data()[c];
+        sums.second[factor + c] += second.data()[c];
+      }
+    }
+  }
+
   /// The order of things for all pieces: begin(first set, end), then, if sums are `wanted`, take_sums(piece,
   /// first factor, two results for each), finish(first set, end), and use(piece, first factor).
   template <class Begin, class TakeSums, class Finish, class Use>
@@ -264,7 +282,7 @@ class Work {
         const auto [first, last] = pieces.sets_of(piece);
         const Index factor = first * factors_of_set();
         begin(first, last);
-        if (wanted) take_sums(piece, factor, &sums.first[factor], &sums.second[factor]);
+        if (wanted) take_sums_by_parts(pieces, piece, factor, sums, take_sums);
         finish(first, last);
         use(piece, factor);
       });

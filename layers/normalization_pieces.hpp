@@ -59,6 +59,20 @@ class Pieces {
     const Index first = piece.first_run / runs_of_set_;
     return {first, first + piece.runs() / (gathered_ > 0 ? gathered_ : runs_of_set_)};
   }
+  /// A piece of whole sets that is fetched from all over x has its sums taken as those of the pieces in the
+  /// order of memory, so that bits are the same either way: at once, if those have no more than one sum in T
+  /// of each channel, else part by part.
+  Index parts_of(const Piece& piece) const {
+    const bool at_once = gathered_ == 0 || images_in_order_ * run_length_ <= kernels::kChunk;
+    return at_once ? 1 : kernels::ceil_div(piece.block.images, images_in_order_);
+  }
+  Piece part_of(const Piece& piece, Index i) const {
+    if (parts_of(piece) == 1) return piece;
+    Piece part = piece;
+    part.begin += i * images_in_order_ * piece.block.stride;
+    part.block.images = std::min(images_in_order_, piece.block.images - i * images_in_order_);
+    return part;
+  }
   Index count() const { return kernels::ceil_div(all_runs_, image_runs_) * pieces_of_image_ * parts_; }
   /// Of a piece at most.
   Index max_channels() const { return runs_; }
@@ -69,7 +83,9 @@ class Pieces {
     const Index step = runs_ * images_, run = image * image_runs_ + share * step;
     const Index runs = std::min(step, image_runs_ - share * step), begin = part * length_;
     if (gathered_ > 0)
-      return {run, run * run_length_, {gathered_, runs, run_length_, image_runs_ * run_length_}};
+      return {run,
+              run * run_length_,
+              {gathered_, runs, run_length_, image_runs_ * run_length_, images_in_order_}};
     const Index images = images_ > 1 ? runs / runs_ : 1;
     return {run, run * run_length_ + begin, {images, runs / images, std::min(length_, run_length_ - begin)}};
   }
@@ -78,11 +94,12 @@ class Pieces {
   // Makes pieces of `channels` channels, if there are enough and what they have of an image is long enough
   // for the processor to fetch it ahead.
   bool gather(const Sets& sets, Index channels) {
-    if (std::min(channels, sets.channels) * sets.length < kStretch ||
+    if (sets.length > kPiece || std::min(channels, sets.channels) * sets.length < kStretch ||
         kernels::ceil_div(sets.channels, channels) < kManyPieces)
       return false;
     whole_sets_ = true;
     gathered_ = sets.samples;
+    images_in_order_ = std::max<Index>(1, kPiece / (sets.channels * sets.length));
     runs_ = channels;
     all_runs_ = image_runs_ = sets.channels;
     pieces_of_image_ = kernels::ceil_div(image_runs_, runs_);
@@ -101,7 +118,8 @@ class Pieces {
   Index image_runs_ = 0;  // that pieces do not reach across
   Index pieces_of_image_ = 1;
   bool whole_sets_ = false;
-  Index gathered_ = 0;     // if pieces have their channels of all samples: those
+  Index gathered_ = 0;  // if pieces have their channels of all samples: those
+  Index images_in_order_ = 1;
   Index runs_of_set_ = 1;  // of whole sets that lie in one piece of memory
 };
 

@@ -24,6 +24,8 @@ struct Moments {
   }
 };
 
+constexpr Index kChunk = 1024;  // elements whose sums are taken in T before they go to double
+
 /// A part of x: `images` times `channels` runs of `length` elements, those of an image side by side. Runs of
 /// length 1 are columns of a matrix, whose rows follow each other.
 struct PlaneBlock {
@@ -31,6 +33,7 @@ struct PlaneBlock {
   Index channels;
   Index length;
   Index stride = channels * length;  ///< from one image to the next, in elements
+  Index together = images;           ///< images whose sums may be taken in T
 };
 
 /// What is done to the elements of channel c (or of column c): with d = x - center[c] and y = d scale[c] +

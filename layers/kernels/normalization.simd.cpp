@@ -19,7 +19,8 @@ constexpr Index kColumns = 512;  // columns at a time, so that what belongs to t
 template <class Body>
 void for_each_chunk(const PlaneBlock& block, const Body& body) {
   const Index length = smaller(block.length, kChunk);
-  const Index together = block.images > 1 && block.length < kChunk ? kChunk / block.length : 1;
+  const Index together =
+      block.images > 1 && block.length < kChunk ? smaller(kChunk / block.length, block.together) : 1;
   for (Index c = 0; c < block.channels; ++c)
     for (Index n = 0; n < block.images; n += together)
       for (Index i = 0; i < block.length; i += length)

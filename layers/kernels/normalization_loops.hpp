@@ -7,11 +7,10 @@
 #include <type_traits>
 
 #include "strata/layers/kernels/batches.hpp"
+#include "strata/layers/kernels/normalization.hpp"
 
 namespace strata::kernels {
 namespace {
-
-constexpr Index kChunk = 1024;  // elements whose sums are taken in T before they go to double
 
 /// Some runs of `length` consecutive elements, `stride` apart.
 struct Runs {

@@ -105,6 +105,33 @@ TYPED_TEST(Normalization, SpatialBatchNormIsItsFormulaForAnyCache) {
     }
 }
 
+TYPED_TEST(Normalization, HasTheSameBitsForAnyCache) {
+  using T = TypeParam;
+  for (const Shape& shape :
+       {Shape{64, 16, 32, 32}, Shape{50, 140, 11, 13}, Shape{7, 17, 97, 95}, Shape{65, 37, 18, 31}}) {
+    SCOPED_TRACE(to_string(shape));
+    Random random(5);
+    const auto x = random.normal<T>(shape, 0.5, 2), dy = random.normal<T>(shape);
+    SpatialBatchNorm<T> layer(static_cast<Index>(shape[1]));
+    layer.weight().value = random.uniform<T>({shape[1]}, -2, 2);
+    testing::for_each_instruction_set([&] {
+      struct Results {
+        Tensor<T> y, dx, dgamma, dbeta;
+      };
+      const auto run = [&](Index cache) {
+        const L2Cache guard(cache);
+        auto y = layer.forward(x), dx = layer.backward(dy);
+        return Results{y, dx, layer.weight().gradient, layer.bias().gradient};
+      };
+      const Results in_order = run(0), gathered = run(static_cast<Index>(sizeof(T)) * (Index{1} << 19));
+      EXPECT_EQ(gathered.y, in_order.y);
+      EXPECT_EQ(gathered.dx, in_order.dx);
+      EXPECT_EQ(gathered.dgamma, in_order.dgamma);
+      EXPECT_EQ(gathered.dbeta, in_order.dbeta);
+    });
+  }
+}
+
 TYPED_TEST(Normalization, BatchNorm1DIsItsFormula) {
   for (const Shape& shape : {Shape{4, 3},
                              {2, 1},

@@ -52,6 +52,10 @@ TEST(Pieces, HoldEveryElementOnceAndWholeSetsWhereTheySaySo) {
       ASSERT_EQ(first, next_set);
       next_set = last;
       ASSERT_EQ(piece.elements(), (last - first) * sets.elements());
+      Index elements = 0;
+      for (Index part = 0; part < pieces.parts_of(piece); ++part)
+        elements += pieces.part_of(piece, part).elements();
+      ASSERT_EQ(elements, piece.elements());
       for_each_run(piece, [&](Index begin) {
         const Index run = begin / sets.length;
         const Index set = sets.over_samples ? run % sets.channels : run / sets.runs;
