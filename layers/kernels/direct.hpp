@@ -11,10 +11,10 @@ struct Run {
   Index b;  ///< the row of b
 };
 
-/// c[m, n] (+)= sum over the terms t of a[m, t] b[t, n]. Terms come in runs of one length. What is not added
-/// to c may get a bias, and be rectified. Rows of a and c come in lines, as the pixels of an image do: row m
-/// is row m % line_rows of line m / line_rows. Rows of b and c are `columns` long, a multiple of
-/// PixelLayout::lanes.
+/// c[m, n] (+)= sum over the terms t of a[m, t] b[t, n]. Terms come in runs of one length. Then bias is
+/// added, if there is one, and what is negative becomes 0, if `rectify`. Rows of a and c come in lines, as
+/// the pixels of an image do: row m is row m % line_rows of line m / line_rows. Rows of b and c are `columns`
+/// long, a multiple of PixelLayout::lanes.
 struct Product {
   Index rows;
   Index line_rows;

@@ -43,8 +43,7 @@ void multiply_tile(const Product& p, Index line, Index place, Index n) {
 #pragma GCC unroll 14
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v)
-      sums[r][v] = p.bias ? Vector::load_unaligned(p.bias + n + v * kLanes) : Vector(0.0f);
+    for (int v = 0; v < vectors; ++v) sums[r][v] = Vector(0.0f);
   if (p.accumulate) {
 #pragma GCC unroll 14
     for (int r = 0; r < rows; ++r)
@@ -69,6 +68,15 @@ void multiply_tile(const Product& p, Index line, Index place, Index n) {
     }
   }
 
+  // The bias comes last: were it large, every sum on the way would be rounded to its size.
+  if (p.bias) {
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) {
+      const Vector bias = Vector::load_unaligned(p.bias + n + v * kLanes);
+#pragma GCC unroll 14
+      for (int r = 0; r < rows; ++r) sums[r][v] += bias;
+    }
+  }
   // As finished_output() of the Winograd transforms does it: NaN is passed on.
   if (p.rectify) {
     const Vector zero(0.0f);

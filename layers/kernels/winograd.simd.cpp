@@ -1,7 +1,5 @@
 #include "strata/layers/kernels/winograd.hpp"
 
-#include <functional>
-
 #include <xsimd/xsimd.hpp>
 
 #include "strata/framework/instruction_set.hpp"
@@ -198,11 +196,15 @@ constexpr bool every(int) {
   return true;
 }
 
+struct AsItIs {
+  const Vector& operator()(const Vector& y) const { return y; }
+};
+
 // Applies a one-dimensional transform to the columns and another to the rows of a rectangle, whose element
 // (i, j) is at in + i * in_row + j * in_column. Of what is read and of what is written only the rows and
 // columns that these uses name exist. `last` is what is done to results before they are written.
 template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row, int from_columns,
-          int to_columns, auto across, auto reads_column, auto writes_column, class Last = std::identity>
+          int to_columns, auto across, auto reads_column, auto writes_column, class Last = AsItIs>
 [[gnu::always_inline]] inline void transform_2d(const float* in, Index in_row, Index in_column, float* out,
                                                 Index out_row, Index out_column, const Last& last = {}) {
   Vector half[to_rows][from_columns];
@@ -267,35 +269,37 @@ void transform_gradient(Pixels gradient, Index tile_rows, Index tile_columns, Fr
       });
 }
 
-template <int kernel, int height, int width>
-void transform_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output) {
+// `last_of(channel)` is what is done to the outputs of a vector of channels.
+template <int kernel, int height, int width, class LastOf>
+inline void write_output(const Frequencies& products, Index tile_rows, Index tile_columns,
+                         const Pixels& output, const LastOf& last_of) {
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
   for_each_tile<height, width>(
-      tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row, Index) {
+      tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row, Index channel) {
         transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
                      C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
-                                     output.data + pixel, output.row_stride, output.channels);
+                                     output.data + pixel, output.row_stride, output.channels,
+                                     last_of(channel));
       });
+}
+
+template <int kernel, int height, int width>
+void transform_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output) {
+  write_output<kernel, height, width>(products, tile_rows, tile_columns, output,
+                                      [](Index) { return AsItIs(); });
 }
 
 template <int kernel, int height, int width>
 void finished_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output,
                      Finish finish) {
-  using R = Transforms<kernel, height>;
-  using C = Transforms<kernel, width>;
   const Vector least(finish.least);
-  for_each_tile<height, width>(
-      tile_rows, tile_columns, output, products.channels, [=](Index pixel, Index row, Index channel) {
-        const Vector bias = Vector::load_unaligned(finish.bias + channel);
-        transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
-                     C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
-                                     output.data + pixel, output.row_stride, output.channels,
-                                     [=](const Vector& y) {
-                                       const Vector sum = y + bias;
-                                       return xsimd::select(sum <= least, least, sum);
-                                     });
-      });
+  write_output<kernel, height, width>(products, tile_rows, tile_columns, output, [=](Index channel) {
+    return [least, bias = Vector::load_unaligned(finish.bias + channel)](const Vector& y) {
+      const Vector sum = y + bias;
+      return xsimd::select(sum <= least, least, sum);
+    };
+  });
 }
 
 // Vectors hold kLanes columns; a vector of taps is picked from memory one by one, as filters are few.
