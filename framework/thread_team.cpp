@@ -137,9 +137,10 @@ bool ThreadTeam::run(const Loop& loop) {
   // Release: the loop and all shares are written before anyone is offered it. This fails if the helper has
   // just left its seat; others take its share then.
   for (std::size_t i = 1; i < members; ++i) {
-    State idle = State::idle;
-    seats_[i].state.compare_exchange_strong(idle, State::offered, std::memory_order_release,
-                                            std::memory_order_relaxed);
+    State now = seats_[i].state.load(std::memory_order_relaxed);
+    if (now == State::hired || now == State::idle)
+      seats_[i].state.compare_exchange_strong(now, State::offered, std::memory_order_release,
+                                              std::memory_order_relaxed);
   }
   work(seats_[0]);
   // A helper that has not come until now is too late: from here on it cannot take the offer, so that it never
@@ -164,11 +165,16 @@ void ThreadTeam::hire(std::size_t members) {
     Seat& seat = seats_[i];
     // Nobody but this thread changes an absent seat. Relaxed: enqueue hands over.
     if (seat.state.load(std::memory_order_relaxed) != State::absent) continue;
-    seat.state.store(State::idle, std::memory_order_relaxed);
+    seat.state.store(State::hired, std::memory_order_relaxed);
     try {
       arena_.enqueue([this, &seat] { help(seat); });
     } catch (...) {
       seat.state.store(State::absent, std::memory_order_relaxed);
+      // There will be no loop: those that are on their way may leave.
+      for (std::size_t other = 1; other < i; ++other) {
+        State hired = State::hired;
+        seats_[other].state.compare_exchange_strong(hired, State::idle, std::memory_order_relaxed);
+      }
       throw;
     }
   }
@@ -198,6 +204,9 @@ void ThreadTeam::help(Seat& seat) {
       seat.state.store(State::idle, std::memory_order_release);
       patience = {};
       patient = true;
+    } else if (now == State::hired) {
+      // The loop comes for certain, but to start threads may take its caller longer than patience lasts.
+      patience.wait();
     } else if (!patient || dismissed_.load(std::memory_order_relaxed)) {
       if (seat.state.compare_exchange_strong(now, State::absent, std::memory_order_relaxed)) return;
     } else {

@@ -53,7 +53,8 @@ class ThreadTeam {
   void dismiss();
 
  private:
-  enum class State : std::uint32_t { absent, idle, offered, working };
+  // `hired`: sent for, for a loop that is about to be offered.
+  enum class State : std::uint32_t { absent, hired, idle, offered, working };
 
   // A member's place, on cache lines of its own (a pair: processors fetch the neighbor of a line, too).
   struct alignas(128) Seat {
