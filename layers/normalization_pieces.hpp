@@ -1,5 +1,5 @@
-// How normalization cuts x into pieces: by the sizes alone, so that sums have the same order with any number
-// of threads.
+// How normalization cuts x into pieces: by the sizes and, where that changes no sum, by the cache; never by the
+// number of threads.
 #pragma once
 
 #include <algorithm>
