@@ -1,7 +1,11 @@
 #include "strata/framework/memory.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <iterator>
 #include <mutex>
 #include <new>
@@ -131,6 +135,20 @@ void release_block(void* block, std::size_t bytes) noexcept {
     }
   }
   ::operator delete(block, kAlignment);
+}
+
+void clear_block(void* block, std::size_t bytes) {
+  constexpr std::size_t kWorthACall = std::size_t{64} << 10;
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(block), end = begin + bytes;
+  const std::uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+  // Refused for memory that is locked.
+  if (bytes < kWorthACall || ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) != 0) {
+    std::memset(block, 0, bytes);
+    return;
+  }
+  std::memset(block, 0, first - begin);
+  std::memset(reinterpret_cast<void*>(last), 0, end - last);
 }
 
 }  // namespace detail

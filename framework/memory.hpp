@@ -25,6 +25,8 @@ namespace detail {
 /// A block of at least `bytes`, aligned to 64 bytes. Throws std::bad_alloc.
 void* acquire_block(std::size_t bytes);
 void release_block(void* block, std::size_t bytes) noexcept;
+/// Sets a block to zero; whole pages of it go back to the system, which gives clear ones when they are used.
+void clear_block(void* block, std::size_t bytes);
 }  // namespace detail
 
 /// An allocator for tensors: large freed blocks are kept and handed out again. Safe from any thread.

@@ -10,7 +10,7 @@ template <class T>
 Parameter<T>::Parameter(std::string name_, Tensor<T> value_, bool decay_)
     : name(std::move(name_)),
       value(std::move(value_)),
-      gradient(full<T>(value.shape(), T{0})),
+      gradient(zeros<T>(value.shape())),
       decay(decay_) {}
 template <class T>
 Parameter<T>::Parameter(const Parameter&) = default;

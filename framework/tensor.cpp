@@ -7,6 +7,13 @@
 namespace strata {
 
 template <class T>
+Tensor<T> zeros(const Shape& shape) {
+  auto result = empty<T>(shape);
+  detail::clear_block(result.data(), result.size() * sizeof(T));
+  return result;
+}
+
+template <class T>
 Tensor<T> copy(const Tensor<T>& x) {
   auto y = empty<T>(x.shape());
   T* to = y.data();
@@ -29,6 +36,8 @@ std::string to_string(const Shape& shape) {
   return text + ")";
 }
 
+template Tensor<float> zeros(const Shape&);
+template Tensor<double> zeros(const Shape&);
 template Tensor<float> copy(const Tensor<float>&);
 template Tensor<double> copy(const Tensor<double>&);
 

@@ -30,6 +30,10 @@ Tensor<T> full(const Shape& shape, T value) {
   return Tensor<T>(shape, value);
 }
 
+/// A tensor of zeros. A large one takes no memory before it is written to.
+template <class T>
+Tensor<T> zeros(const Shape& shape);
+
 /// A copy, made by several threads.
 template <class T>
 Tensor<T> copy(const Tensor<T>& x);

@@ -100,7 +100,7 @@ auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) con
   if (convolution_.bias_) fresh->bias = convolution_.bias_->value;
   if (norm_) {
     const auto map = *norm_->frozen_map();
-    if (!convolution_.bias_) fresh->bias = full<T>({map.scale.size()}, T{0});
+    if (!convolution_.bias_) fresh->bias = zeros<T>({map.scale.size()});
     const std::size_t taps = fresh->weight.size() / map.scale.size();
     for (std::size_t k = 0; k < map.scale.size(); ++k) {
       T* filter = fresh->weight.data() + k * taps;

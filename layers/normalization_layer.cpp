@@ -17,7 +17,7 @@ NormalizationLayer<T>::NormalizationLayer(const char* type, const Shape& affine_
     throw ArgumentError(std::string(type) + ": expected a finite eps > 0, got " + std::to_string(eps));
   if (!affine) return;
   weight_ = Parameter<T>("weight", full<T>(affine_shape, T{1}), /*decay=*/false);
-  bias_ = Parameter<T>("bias", full<T>(affine_shape, T{0}), /*decay=*/false);
+  bias_ = Parameter<T>("bias", zeros<T>(affine_shape), /*decay=*/false);
 }
 
 template <class T>

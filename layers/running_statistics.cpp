@@ -8,7 +8,7 @@ namespace strata {
 template <class T>
 RunningStatistics<T>::RunningStatistics(const char* type, const Shape& shape, std::optional<double> momentum,
                                         double minimum_factor)
-    : mean(full<T>(shape, T{0})),
+    : mean(zeros<T>(shape)),
       variance(full<T>(shape, T{1})),
       shape_(shape),
       momentum_(momentum),

@@ -101,14 +101,18 @@ template <class T>
 ConvolutionFilters<T>::ConvolutionFilters(const ConvolutionShape& shape, const T* weight)
     : algorithm_(choose<T>(shape)), set_(instruction_set()), weight_(weight) {
   if constexpr (std::is_same_v<T, float>) {
-    if (algorithm_ == ConvolutionAlgorithm::winograd) packed_ = winograd_filters(shape, weight);
+    if (algorithm_ == ConvolutionAlgorithm::winograd) {
+      packed_ = winograd_filters(shape, weight);
+      tile_ = winograd_tile(shape);
+    }
     if (algorithm_ == ConvolutionAlgorithm::direct) packed_ = direct_filters(shape, weight);
   }
 }
 
 template <class T>
 bool ConvolutionFilters<T>::serve(const ConvolutionShape& shape) const {
-  return algorithm_ == choose<T>(shape) && set_ == instruction_set();
+  if (algorithm_ != choose<T>(shape) || set_ != instruction_set()) return false;
+  return algorithm_ != ConvolutionAlgorithm::winograd || winograd_tile(shape) <= tile_;
 }
 
 template <class T>

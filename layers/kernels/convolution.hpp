@@ -58,6 +58,7 @@ class ConvolutionFilters {
   InstructionSet set_;
   const T* weight_;
   Tensor<T> packed_;  // empty for an algorithm that takes the weights as they are
+  Index tile_ = 0;    // the largest for which they are, with Winograd's algorithm
 };
 
 /// y from x; `bias` may be null.

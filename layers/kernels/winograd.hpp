@@ -62,9 +62,10 @@ struct Winograd {
     return size == 4 || frequency <= kernel - 1 || frequency == kernel + 2;
   }
 
-  /// G g G^T for the filters of rows [begin, end): row r, column c of every matrix of `out`. With `rotate`,
-  /// the filters are turned by 180 degrees.
-  void (*transform_filters)(Filters filters, bool rotate, Index begin, Index end, Frequencies out);
+  /// G g G^T for the filters of rows [begin, end): row r, column c of the matrices of `out` that tiles of
+  /// (side, side) outputs use. With `rotate`, the filters are turned by 180 degrees.
+  void (*transform_filters)(Filters filters, Index side, bool rotate, Index begin, Index end,
+                            Frequencies out);
   /// filters = G^T (sum over p of partials[p * partial_stride]) G.
   void (*transform_filter_gradient)(Frequencies partials, Index partial_stride, Index partial_count,
                                     Index begin, Index end, Filters filters);

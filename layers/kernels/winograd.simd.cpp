@@ -303,10 +303,11 @@ void finished_output(Frequencies products, Index tile_rows, Index tile_columns, 
 }
 
 // Vectors hold kLanes columns; a vector of taps is picked from memory one by one, as filters are few.
-template <int kernel>
-void transform_filters(Filters filters, bool rotate, Index begin, Index end, Frequencies out) {
+template <int kernel, int side>
+void transform_filters_for(Filters filters, bool rotate, Index begin, Index end, Frequencies out) {
   using T = FilterTransforms<kernel>;
   constexpr int kTaps = kernel * kernel;
+  constexpr auto uses = Transforms<kernel, side>::uses;
   for (Index r = begin; r < end; ++r)
     for (Index c = 0; c < out.channels; c += kLanes) {
       const float* first = filters.data + r * filters.row_stride + c * filters.column_stride;
@@ -316,10 +317,15 @@ void transform_filters(Filters filters, bool rotate, Index begin, Index end, Fre
         for (int t = 0; t < kTaps; ++t)
           taps[rotate ? kTaps - 1 - t : t][lane] = first[lane * filters.column_stride + t];
       float* u = out.data + r * out.channels + c;
-      transform_2d<kernel, T::kFrequencies, T::filter, every, every, kernel, T::kFrequencies, T::filter,
-                   every, every>(taps[0], kernel * kLanes, kLanes, u, T::kFrequencies * out.stride,
-                                 out.stride);
+      transform_2d<kernel, T::kFrequencies, T::filter, every, uses, kernel, T::kFrequencies, T::filter, every,
+                   uses>(taps[0], kernel * kLanes, kLanes, u, T::kFrequencies * out.stride, out.stride);
     }
+}
+
+template <int kernel>
+void transform_filters(Filters filters, Index side, bool rotate, Index begin, Index end, Frequencies out) {
+  const auto transform = side == 2 ? transform_filters_for<kernel, 2> : transform_filters_for<kernel, 4>;
+  transform(filters, rotate, begin, end, out);
 }
 
 template <int kernel>

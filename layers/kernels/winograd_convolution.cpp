@@ -97,10 +97,11 @@ struct FilterFrequencies {
       : rows(inputs), columns(round_up(outputs, table<PixelLayout>().lanes)) {}
   Index stride() const { return frequency_stride(rows, columns); }
 
-  Tensor<float> transform(const Winograd& kernel, const Filters& filters, bool rotate) const {
+  /// For tiles of (side, side) outputs; those for 4 serve for 2.
+  Tensor<float> transform(const Winograd& kernel, const Filters& filters, Index side, bool rotate) const {
     auto result = empty<float>({static_cast<std::size_t>(kernel.frequencies * stride())});
     parallel_ranges(rows, rows_worth_a_piece(kernel.frequencies * columns), [&](Index begin, Index end) {
-      kernel.transform_filters(filters, rotate, begin, end, {result.data(), stride(), columns});
+      kernel.transform_filters(filters, side, rotate, begin, end, {result.data(), stride(), columns});
     });
     return result;
   }
@@ -207,7 +208,8 @@ Size2D padding_of_gradient(const ConvolutionShape& s) {
 Tensor<float> turned_filters(const Winograd& kernel, const ConvolutionShape& s, const float* weight) {
   const Index taps = s.kernel.h * s.kernel.w;
   const Filters filters{const_cast<float*>(weight), s.in_channels * taps, taps, s.in_channels};
-  return FilterFrequencies(s.out_channels, s.in_channels).transform(kernel, filters, /*rotate=*/true);
+  return FilterFrequencies(s.out_channels, s.in_channels)
+      .transform(kernel, filters, Tiling::side_of(s.batch, s.in, kernel), /*rotate=*/true);
 }
 
 // dweight and, where that can be had in the same pass, dx: dy is made pixels once for both.
@@ -336,7 +338,7 @@ Tensor<float> winograd_filters(const ConvolutionShape& s, const float* weight) {
   const Index taps = s.kernel.h * s.kernel.w;
   const Filters filters{const_cast<float*>(weight), taps, s.in_channels * taps, s.out_channels};
   return FilterFrequencies(s.in_channels, s.out_channels)
-      .transform(transforms(s.kernel.h), filters, /*rotate=*/false);
+      .transform(transforms(s.kernel.h), filters, winograd_tile(s), /*rotate=*/false);
 }
 
 bool winograd_streams(const ConvolutionShape& s) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <thread>
@@ -19,6 +20,26 @@ TEST(Memory, BlocksAreAligned) {
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block) % 64, 0u);
     if (bytes > 0) std::memset(block, 1, bytes);
     detail::release_block(block, bytes);
+  }
+}
+
+TEST(Memory, ClearsABlockOfAnySizeAndNothingBesideIt) {
+  constexpr std::size_t kPage = 4096;
+  std::vector<unsigned char> room(kLarge + 3 * kPage);
+  for (const std::size_t from : {std::size_t{1}, kPage, kPage + 64})
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{100}, std::size_t{64} << 10, kLarge}) {
+      std::fill(room.begin(), room.end(), 1);
+      detail::clear_block(room.data() + from, bytes);
+      for (std::size_t i = 0; i < room.size(); ++i)
+        ASSERT_EQ(room[i], i >= from && i < from + bytes ? 0 : 1) << i << " of " << bytes << " from " << from;
+    }
+}
+
+TEST(Memory, ALargeTensorOfZerosIsZero) {
+  for (int time = 0; time < 2; ++time) {  // the second one in the block of the first
+    auto x = zeros<float>({300, 1000});
+    EXPECT_EQ(x, full<float>({300, 1000}, 0.0f));
+    x.fill(1);
   }
 }
 

@@ -102,6 +102,16 @@ TEST(InferenceParts, SequentialGivesWhatForwardGives) {
   }
 }
 
+// One image has smaller tiles in Winograd's convolution, which need a part of the filters' frequencies.
+TEST(InferenceParts, OneImageBetweenManyAndManyAfterOneGiveWhatForwardGives) {
+  Sequential<float> net{Conv2D<float>{16, 16, 3, {.padding = 1}}};
+  Random random(7);
+  for (const std::size_t count : {1, 20, 1, 20}) {
+    const auto x = random.normal<float>({count, 16, 8, 8});
+    EXPECT_TRUE(near(net.infer(x), net.forward(x), 1e-5)) << count;
+  }
+}
+
 TEST(InferenceParts, GraphGivesWhatForwardGives) {
   Graph<float> net = residual();
   learn_statistics(net);
