@@ -10,7 +10,8 @@
 namespace strata::kernels {
 
 /// The tiles of a batch, in blocks. The smaller a block is, the better its matrices fit the L2 cache, and the
-/// less its matrix products make of what they load.
+/// less its matrix products make of the filters, which they load: where only few tiles would fit, many are
+/// better.
 struct Tiling {
   Tiling(Index batch, Size2D out, Index in_channels, Index out_channels, const Winograd& kernel)
       : side(side_of(batch, out, kernel)),
@@ -28,10 +29,9 @@ struct Tiling {
   static Index tiles_a_block(Index all_tiles, Index in_channels, Index out_channels, Index frequencies) {
     constexpr Index kBytes = Index{640} << 10;  // of both sides' matrices
     constexpr Index kPieces = 8;                // wanted at least, so that there is work to share
-    constexpr Index kFewest = 16, kMost = 64;
+    constexpr Index kFewest = 16, kFew = 32, kMost = 64;
     const Index in_cache = kBytes / (frequencies * (in_channels + out_channels) * Index{sizeof(float)});
-    const Index small = kSmallProduct / (in_channels * out_channels);
-    const Index wanted = small < kFewest ? kMost : std::min(in_cache, small);
+    const Index wanted = in_cache < kFew ? kMost : in_cache;
     return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
   }
 
