@@ -106,8 +106,9 @@ void expect_packed_products_equal_the_plain_loops() {
     SCOPED_TRACE(seed);
     Random random(seed);
     // One in eight is larger than a block of the copies.
-    const Index most = seed % 8 == 0 ? 600 : 70;
-    const Extents extents{pick(random, 1, most / 4), pick(random, 0, most), pick(random, 1, most)};
+    const bool large = seed % 8 == 0;
+    const Extents extents = large ? Extents{pick(random, 1, 180), pick(random, 0, 1100), pick(random, 1, 400)}
+                                  : Extents{pick(random, 1, 17), pick(random, 0, 70), pick(random, 1, 70)};
     const bool of_transposed_a = random.below(2) == 0;
     const Index step = random.below(2) == 0 ? 1 : kLanes;
     const RandomProduct<float> product(extents, of_transposed_a, of_b == Transpose::yes, step, random);
