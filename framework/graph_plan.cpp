@@ -90,24 +90,26 @@ std::vector<ImageLayout> Graph<T>::choose_layouts(Pass pass, const std::vector<S
   };
   for (const std::size_t i : inputs_) needs_planes(i);
   for (const std::size_t i : outputs_) needs_planes(i);
-  const auto visit = [&](std::size_t i) {
+  const auto is_taken = [&](const Node& node) { return node.chain && node.chain->is_taken(pass); };
+  for (const std::size_t i : order_) {
+    const Node& node = nodes_[i];
+    if (!node.chain || is_taken(node)) continue;
+    const Shape& x = shapes[node.chain_source];
+    if (is_of_pixels(node.chain_source) && !node.chain->takes_pixels(pass, x))
+      needs_planes(node.chain_source);
+    if (is_of_pixels(i) && !node.chain->gives_pixels(pass, x)) needs_planes(i);
+  }
+  const auto spread = [&](std::size_t i) {
     const Node& node = nodes_[i];
     std::vector<std::size_t> alike;  // values that have one layout
-    bool may_be_of_pixels = false;
+    bool may_be_of_pixels = true;
     if (node.join) {
       alike = node.sources;
       const JoinFusion* fused = node.training.get();
       if (pass == Pass::inference) fused = node.inference.get();
       may_be_of_pixels = fused && fused->takes_pixels();
-    } else if (node.chain && node.chain->is_taken(pass)) {
+    } else if (is_taken(node)) {
       alike = {node.chain_source};
-      may_be_of_pixels = true;
-    } else if (node.chain) {
-      const Shape& x = shapes[node.chain_source];
-      if (is_of_pixels(node.chain_source) && !node.chain->takes_pixels(pass, x))
-        needs_planes(node.chain_source);
-      if (is_of_pixels(i) && !node.chain->gives_pixels(pass, x)) needs_planes(i);
-      return;
     } else {
       return;
     }
@@ -116,7 +118,7 @@ std::vector<ImageLayout> Graph<T>::choose_layouts(Pass pass, const std::vector<S
       for (const std::size_t value : alike) needs_planes(value);
   };
   while (std::exchange(changed, false))
-    for (const std::size_t i : order_) visit(i);
+    for (const std::size_t i : order_) spread(i);
   return layouts;
 }
 
