@@ -21,6 +21,7 @@
 #include "strata/layers/normalization.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "strata/framework/cache.hpp"
 #include "strata/framework/instruction_set.hpp"
@@ -82,15 +83,17 @@ class Work {
       if (!problem_.frozen) set_statistics(statistics, first, last, as_runs, shift.data(), sums);
       k.set(*this, normalizers, first, last);
     };
-    run_passes(pieces, !problem_.frozen, begin, take_sums, sums, finish,
-               [&](const Piece& piece, Index factor) {
-                 const T* x = problem_.x + piece.begin;
-                 const Coefficients<T> coefficients = k.from(factor, out.rectify);
-                 if (!out.pool) return kernel_.normalize(x, out.y + piece.begin, piece.block, coefficients);
-                 kernels::Scratch<T> y(piece.elements());
-                 kernel_.normalize(x, y.data(), piece.block, coefficients);
-                 out.pool(piece.first_run, piece.runs(), y.data());
-               });
+    run_passes(
+        pieces, !problem_.frozen, begin, take_sums, sums, finish,
+        [&](const Piece& piece, Index factor) {
+          const T* x = problem_.x + piece.begin;
+          const Coefficients<T> coefficients = k.from(factor, out.rectify);
+          if (!out.pool) return kernel_.normalize(x, out.y + piece.begin, piece.block, coefficients);
+          kernels::Scratch<T> y(piece.elements());
+          kernel_.normalize(x, y.data(), piece.block, coefficients);
+          out.pool(piece.first_run, piece.runs(), y.data());
+        },
+        nullptr);
   }
 
   void backward(const Gradient<T>& gradient, const Statistics& statistics, T* dgamma, T* dbeta) {
@@ -115,12 +118,25 @@ class Work {
       });
     };
     const auto finish = [&](Index first, Index last) { k.set_pull(*this, normalizers, first, last, sums); };
-    run_passes(pieces, wanted, begin, take_sums, sums, finish, [&](const Piece& piece, Index factor) {
+    const auto use = [&](const Piece& piece, Index factor) {
       with_dy(piece, [&](const T* dy) {
         kernel_.gradient(dy, problem_.x + piece.begin, gradient.dx + piece.begin, piece.block,
                          k.from(factor, gradient.rectify));
       });
-    });
+    };
+    const auto pass = [&](Index from, Index factor) {
+      return kernels::GradientPass<T>{gradient.dy + from, problem_.x + from,
+                                      k.from(factor, gradient.rectify)};
+    };
+    const auto use_beside_sums = [&](const Piece& piece, Index factor, const Piece& next, Index next_factor) {
+      take_sums_by_parts(
+          pieces, next, next_factor, sums, [&](const Piece& part, Index, double* sum_g, double* sum_g_x) {
+            const Index there = piece.begin + part.begin - next.begin;
+            kernel_.gradient_beside_sums(pass(there, factor), gradient.dx + there,
+                                         pass(part.begin, next_factor), part.block, sum_g, sum_g_x);
+          });
+    };
+    run_passes(pieces, wanted, begin, take_sums, sums, finish, use, use_beside_sums);
     if (problem_.affine.gamma) parameter_gradients(sums, dgamma, dbeta);
   }
 
@@ -272,20 +288,44 @@ class Work {
   }
 
   /// The order of things for all pieces: begin(first set, end), then, if sums are `wanted`, take_sums(piece,
-  /// first factor, two results for each), finish(first set, end), and use(piece, first factor).
-  template <class Begin, class TakeSums, class Finish, class Use>
+  /// first factor, two results for each), finish(first set, end), and use(piece, first factor). With
+  /// use_beside_sums, if it is not null, a thread uses one gathered piece while it takes the sums of the
+  /// next.
+  template <class Begin, class TakeSums, class Finish, class Use, class UseBesideSums>
   void run_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums,
-                  Sums& sums, const Finish& finish, const Use& use) const {
+                  Sums& sums, const Finish& finish, const Use& use,
+                  const UseBesideSums& use_beside_sums) const {
+    constexpr bool kBeside = !std::is_null_pointer_v<UseBesideSums>;
     if (pieces.whole_sets()) {
-      parallel_for(pieces.count(), [&](Index i) {
-        const Piece piece = pieces[i];
+      const auto factor_of_piece = [&](const Piece& piece) {
+        return pieces.sets_of(piece).first * factors_of_set();
+      };
+      const auto begin_piece = [&](const Piece& piece) {
         const auto [first, last] = pieces.sets_of(piece);
-        const Index factor = first * factors_of_set();
         begin(first, last);
-        if (wanted) take_sums_by_parts(pieces, piece, factor, sums, take_sums);
-        finish(first, last);
-        use(piece, factor);
-      });
+      };
+      parallel_ranges(pieces.count(), kBeside && wanted ? pieces.in_turn(num_threads()) : 1,
+                      [&](Index i, Index end) {
+                        for (bool has_sums = false; i < end; ++i) {
+                          const Piece piece = pieces[i];
+                          const Index factor = factor_of_piece(piece);
+                          const auto [first, last] = pieces.sets_of(piece);
+                          if (!has_sums) {
+                            begin_piece(piece);
+                            if (wanted) take_sums_by_parts(pieces, piece, factor, sums, take_sums);
+                          }
+                          finish(first, last);
+                          has_sums = false;
+                          if constexpr (kBeside)
+                            if (i + 1 < end && pieces[i + 1].block.channels == piece.block.channels) {
+                              const Piece next = pieces[i + 1];
+                              begin_piece(next);
+                              use_beside_sums(piece, factor, next, factor_of_piece(next));
+                              has_sums = true;
+                            }
+                          if (!has_sums) use(piece, factor);
+                        }
+                      });
       return;
     }
     begin(0, sets_.count);

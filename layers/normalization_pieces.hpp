@@ -1,5 +1,5 @@
-// How normalization cuts x into pieces: by the sizes and, where that changes no sum, by the cache; never by the
-// number of threads.
+// How normalization cuts x into pieces: by the sizes and, where that changes no sum, by the cache; never by
+// the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -73,6 +73,12 @@ class Pieces {
     part.block.images = std::min(images_in_order_, piece.block.images - i * images_in_order_);
     return part;
   }
+  /// Pieces that each of so many threads had better take in turn, to read one from afar while it works on the
+  /// one before from its cache: several, if they are gathered and of whole vectors.
+  Index in_turn(Index threads) const {
+    if (gathered_ == 0 || run_length_ % kVector != 0) return 1;
+    return std::clamp<Index>(count() / (2 * threads), 1, kMostInTurn);
+  }
   Index count() const { return kernels::ceil_div(all_runs_, image_runs_) * pieces_of_image_ * parts_; }
   /// Of a piece at most.
   Index max_channels() const { return runs_; }
@@ -106,7 +112,9 @@ class Pieces {
     return true;
   }
 
-  static constexpr Index kStretch = 1024;   // elements: 4 KB of floats, a page
+  static constexpr Index kStretch = 1024;  // elements: 4 KB of floats, a page
+  static constexpr Index kVector = 16;     // elements, at most
+  static constexpr Index kMostInTurn = 8;
   static constexpr Index kManyPieces = 16;  // of fewer, the order of memory leaves much in L2 as well
 
   Index length_;      // of a run in a piece

@@ -53,6 +53,14 @@ struct Coefficients {
   bool rectify;
 };
 
+/// What a pass of backward reads.
+template <class T>
+struct GradientPass {
+  const T* dy;
+  const T* x;
+  Coefficients<T> coefficients;
+};
+
 /// One row of x, whose factors differ by element: with d = x - center, xhat = d inv_std + shift and y = xhat
 /// gamma + beta, forward and `rectify` as above; dx = g gamma inv_std + d slope + intercept.
 template <class T>
@@ -83,6 +91,10 @@ struct Normalization {
   void (*gradient_sums)(const T* dy, const T* x, PlaneBlock block, const Coefficients<T>& coefficients,
                         double* sum_g, double* sum_g_x);
   void (*gradient)(const T* dy, const T* x, T* dx, PlaneBlock block, const Coefficients<T>& coefficients);
+  /// gradient() of one block and gradient_sums() of another, `block` being the shape of both: while the one
+  /// comes from L2, the other comes from afar. Runs are whole vectors of any instruction set.
+  void (*gradient_beside_sums)(const GradientPass<T>& gradient, T* dx, const GradientPass<T>& sums,
+                               PlaneBlock block, double* sum_g, double* sum_g_x);
 
   /// A shift near the mean of the elements of a row, and sums as above.
   void (*row_sums)(const T* x, Index length, T* shift, double* sum, double* squares);

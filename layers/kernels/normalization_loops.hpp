@@ -133,24 +133,33 @@ inline void normalize_run(const T* x, T* y, Index length, const Factors<T>& k) {
   });
 }
 
+/// Adds g and g d of as many elements as V has.
+template <bool kRectify, class V, class T>
+inline void add_gradient(const T* dy, const T* x, const Factors<T>& k, V& sum_g, V& sum_g_x) {
+  const V d = load(x, V()) - V(k.center);
+  const V g = pull_back<kRectify, V>(load(dy, V()), d, V(k.scale), V(k.offset));
+  sum_g += g;
+  sum_g_x = multiply_add(g, d, sum_g_x);
+}
+
 template <bool kRectify, class T>
 inline void gradient_sums_of(const T* dy, const T* x, const Runs& runs, const Factors<T>& k, double* sum_g,
                              double* sum_g_x) {
-  sum_pairs<T>(runs, sum_g, sum_g_x, [=]<class V>(Index i, V& a, V& b) {
-    const V d = load(x + i, V()) - V(k.center);
-    const V g = pull_back<kRectify, V>(load(dy + i, V()), d, V(k.scale), V(k.offset));
-    a += g;
-    b = multiply_add(g, d, b);
-  });
+  sum_pairs<T>(runs, sum_g, sum_g_x,
+               [=]<class V>(Index i, V& a, V& b) { add_gradient<kRectify>(dy + i, x + i, k, a, b); });
+}
+
+/// dx of as many elements as V has.
+template <bool kRectify, class V, class T>
+inline void write_gradient(const T* dy, const T* x, T* dx, const Factors<T>& k) {
+  const V d = load(x, V()) - V(k.center);
+  const V g = pull_back<kRectify, V>(load(dy, V()), d, V(k.scale), V(k.offset));
+  write(dx, multiply_add(g, V(k.scale), multiply_add(d, V(k.slope), V(k.intercept))));
 }
 
 template <bool kRectify, class T>
 inline void gradient_run(const T* dy, const T* x, T* dx, Index length, const Factors<T>& k) {
-  for_each<T>(length, [=]<class V>(Index i, V) {
-    const V d = load(x + i, V()) - V(k.center);
-    const V g = pull_back<kRectify, V>(load(dy + i, V()), d, V(k.scale), V(k.offset));
-    write(dx + i, multiply_add(g, V(k.scale), multiply_add(d, V(k.slope), V(k.intercept))));
-  });
+  for_each<T>(length, [=]<class V>(Index i, V) { write_gradient<kRectify, V>(dy + i, x + i, dx + i, k); });
 }
 
 }  // namespace

@@ -1,12 +1,16 @@
 // What all normalizing layers have in common, each against plain loops.
 #include "strata/framework/cache.hpp"
+#include "strata/framework/instruction_set.hpp"
+#include "strata/layers/kernels/normalization.hpp"
 #include "tests/layers/layer_checks.hpp"
+#include "tests/layers/random_cases.hpp"
 #include "tests/layers/reference_norm.hpp"
 
 namespace strata {
 namespace {
 
 using testing::max_error;
+using testing::pick;
 using testing::reference_norm;
 using testing::ReferenceNorm;
 using testing::widen;
@@ -97,8 +101,8 @@ class L2Cache {
 TYPED_TEST(Normalization, SpatialBatchNormIsItsFormulaForAnyCache) {
   using T = TypeParam;
   for (const Index cache : {Index{0}, static_cast<Index>(sizeof(T)) * (Index{1} << 19)})
-    for (const Shape& shape :
-         {Shape{64, 16, 32, 32}, Shape{64, 16, 31, 33}, Shape{50, 140, 11, 13}, Shape{7, 17, 97, 95}}) {
+    for (const Shape& shape : {Shape{64, 16, 32, 32}, Shape{64, 16, 31, 33}, Shape{50, 140, 11, 13},
+                               Shape{50, 140, 12, 12}, Shape{7, 17, 97, 95}}) {
       const L2Cache guard(cache);
       this->expect_as_reference(SpatialBatchNorm<T>(static_cast<Index>(shape[1]), {}),
                                 ReferenceNorm::over_batch(shape), shape, /*affine=*/true);
@@ -107,8 +111,8 @@ TYPED_TEST(Normalization, SpatialBatchNormIsItsFormulaForAnyCache) {
 
 TYPED_TEST(Normalization, HasTheSameBitsForAnyCache) {
   using T = TypeParam;
-  for (const Shape& shape :
-       {Shape{64, 16, 32, 32}, Shape{50, 140, 11, 13}, Shape{7, 17, 97, 95}, Shape{65, 37, 18, 31}}) {
+  for (const Shape& shape : {Shape{64, 16, 32, 32}, Shape{50, 140, 11, 13}, Shape{50, 140, 12, 12},
+                             Shape{7, 17, 97, 95}, Shape{65, 37, 18, 31}, Shape{65, 37, 18, 32}}) {
     SCOPED_TRACE(to_string(shape));
     Random random(5);
     const auto x = random.normal<T>(shape, 0.5, 2), dy = random.normal<T>(shape);
@@ -129,6 +133,42 @@ TYPED_TEST(Normalization, HasTheSameBitsForAnyCache) {
       EXPECT_EQ(gathered.dgamma, in_order.dgamma);
       EXPECT_EQ(gathered.dbeta, in_order.dbeta);
     });
+  }
+}
+
+// A pass over one block and the sums of another, at once, are what they are one after the other.
+TYPED_TEST(Normalization, AGradientBesideSumsIsBoth) {
+  using T = TypeParam;
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    const Index images = pick(random, 1, 9), channels = pick(random, 1, 5), length = 16 * pick(random, 1, 90);
+    const kernels::PlaneBlock block{images, channels, length, channels * length + pick(random, 0, 40),
+                                    /*together=*/pick(random, 1, 9)};
+    const auto room = static_cast<std::size_t>(block.images * block.stride);
+    const Tensor<T> x[] = {random.normal<T>({room}), random.normal<T>({room})},
+                    dy[] = {random.normal<T>({room}), random.normal<T>({room})},
+                    factors = random.normal<T>({2, 5, static_cast<std::size_t>(channels)});
+    const bool rectify = random.below(2) == 0, in_place = random.below(2) == 0;
+    const auto coefficients = [&](std::size_t i) {
+      return kernels::Coefficients<T>{&factors(i, 0, 0), &factors(i, 1, 0), &factors(i, 2, 0),
+                                      &factors(i, 3, 0), &factors(i, 4, 0), rectify};
+    };
+    testing::for_each_instruction_set([&] {
+      const auto& kernel = kernels::table<kernels::Normalization<T>>();
+      const std::vector<double> nothing(static_cast<std::size_t>(channels));
+      auto sum_g = nothing, sum_g_x = nothing, other_g = nothing, other_g_x = nothing;
+      Tensor<T> dx = dy[0], other_dx = dy[0], given = dy[0];
+      kernel.gradient(dy[0].data(), x[0].data(), dx.data(), block, coefficients(0));
+      kernel.gradient_sums(dy[1].data(), x[1].data(), block, coefficients(1), sum_g.data(), sum_g_x.data());
+      kernel.gradient_beside_sums({in_place ? other_dx.data() : given.data(), x[0].data(), coefficients(0)},
+                                  other_dx.data(), {dy[1].data(), x[1].data(), coefficients(1)}, block,
+                                  other_g.data(), other_g_x.data());
+      EXPECT_EQ(other_dx, dx);
+      EXPECT_EQ(other_g, sum_g);
+      EXPECT_EQ(other_g_x, sum_g_x);
+    });
+    if (::testing::Test::HasFailure()) return;
   }
 }
 
