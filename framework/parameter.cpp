@@ -8,10 +8,7 @@ template <class T>
 Parameter<T>::Parameter() = default;
 template <class T>
 Parameter<T>::Parameter(std::string name_, Tensor<T> value_, bool decay_)
-    : name(std::move(name_)),
-      value(std::move(value_)),
-      gradient(zeros<T>(value.shape())),
-      decay(decay_) {}
+    : name(std::move(name_)), value(std::move(value_)), gradient(zeros<T>(value.shape())), decay(decay_) {}
 template <class T>
 Parameter<T>::Parameter(const Parameter&) = default;
 template <class T>

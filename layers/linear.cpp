@@ -141,14 +141,15 @@ void Linear<T>::do_backward_parameters(Tensor<T> dy) {
     multiply<T>(batch, {out_, batch, end - begin, dy.data(), 1, out_, x_.data() + begin, in_,
                         weight_.gradient.data() + begin, in_, /*accumulate=*/false});
   });
-  if (bias_)
-    parallel_ranges(out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)),
-                    [&](Index begin, Index end) {
-                      T* db = bias_->gradient.data();
-                      std::fill(db + begin, db + end, T{0});
-                      for (Index n = 0; n < batch; ++n)
-                        for (Index j = begin; j < end; ++j) db[j] += dy.data()[n * out_ + j];
-                    });
+  if (bias_) {
+    const auto ones = full<T>({dy.shape()[0]}, T{1});
+    parallel_ranges(
+        out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)), [&](Index begin, Index end) {
+          thin_products<T>().multiply({1, batch, end - begin, ones.data(), batch, 1, dy.data() + begin, out_,
+                                       bias_->gradient.data() + begin, out_,
+                                       /*accumulate=*/false});
+        });
+  }
   x_ = Tensor<T>();
 }
 

@@ -20,9 +20,9 @@ void multiply_by_blas(const MatrixProduct<T>& p, Transpose of_b) {
 template void multiply_by_blas(const MatrixProduct<float>&, Transpose);
 template void multiply_by_blas(const MatrixProduct<double>&, Transpose);
 
-// OpenBLAS has code of its own for small matrices with AVX-512 alone. Of others it clears c and copies a and b
-// before it multiplies; our loops need not, and take 0.75 of the time. With AVX-512 they wait for rows of b that
-// are long and come from L3, at 384 columns as long as the copies take.
+// OpenBLAS has code of its own for small matrices with AVX-512 alone. Of others it clears c and copies a and
+// b before it multiplies; our loops need not, and take 0.75 of the time. With AVX-512 they wait for rows of b
+// that are long and come from L3, at 384 columns as long as the copies take.
 void multiply(const MatrixProduct<float>& p) {
   constexpr Index kLongRow = 256;
   const bool by_blas = instruction_set() == InstructionSet::avx512 &&

@@ -69,15 +69,22 @@ TEST(Memory, TheSameBlockComesBack) {
 TEST(Memory, ASteadyStepAsksTheSystemForNothing) {
   Sequential<float> net{Linear<float>{256, 300}, ReLU<float>{}, Linear<float>{300, 10}};
   const auto x = full<float>({128, 256}, 1), dy = full<float>({128, 10}, 1);
-  const auto step = [&] {
+  const auto allocations_of_step = [&] {
+    const std::uint64_t before = memory_statistics().system_allocations;
     net.forward(x);
     net.backward(dy);
+    return memory_statistics().system_allocations - before;
   };
-  step();
-  step();
-  const std::uint64_t before = memory_statistics().system_allocations;
-  for (int i = 0; i < 5; ++i) step();
-  EXPECT_EQ(memory_statistics().system_allocations, before);
+  const int threads = num_threads();
+  set_num_threads(1);
+  for (int i = 0; i < 2; ++i) allocations_of_step();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(allocations_of_step(), 0u) << i;
+  // Of several threads, each asks for its working memory in the first step in which it works beside the
+  // others.
+  set_num_threads(threads);
+  int quiet = 0;
+  for (int i = 0; i < 1000 && quiet < 50; ++i) quiet = allocations_of_step() == 0 ? quiet + 1 : 0;
+  EXPECT_EQ(quiet, 50);
 }
 #endif
 

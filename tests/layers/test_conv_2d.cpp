@@ -154,9 +154,9 @@ TEST(Conv2D, DescribesItself) {
   EXPECT_EQ(Conv2D<float>(4, 8, 1, {.groups = 4}).multiply_adds({1, 4, 5, 5}), 8u * 25);
 }
 
-// Winograd needs a 3x3 or 5x5 kernel, channels to add up (for 3x3 more than four, unless the outputs are few),
-// and more than two tiles of 4x4, of which it cuts up to four into smaller ones for 3x3; the direct algorithm,
-// output channels that fill half of its vectors, or groups that fill them.
+// Winograd needs a 3x3 or 5x5 kernel, channels to add up (for 3x3 more than four, unless the outputs are
+// few), and more than two tiles of 4x4, of which it cuts up to four into smaller ones for 3x3; the direct
+// algorithm, output channels that fill half of its vectors, or groups that fill them.
 TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   const Conv2D<float> padded(32, 32, 3, {.padding = 1});
   EXPECT_EQ(padded.algorithm({2, 32, 4, 4}), "direct");
