@@ -12,11 +12,11 @@
 namespace strata {
 namespace {
 
-// Columns of a GEMM that one piece of work computes: eight million multiply-adds or more. Each piece packs
+// Columns of a GEMM that one piece of work computes: two million multiply-adds or more. Each piece packs
 // the whole other operand for itself, which takes 256 columns to pay for, or a quarter of them all where they
 // are fewer.
 Index grain_for(Index columns, Index multiply_adds_each) {
-  constexpr Index kMultiplyAdds = Index{1} << 23, kColumns = 256;
+  constexpr Index kMultiplyAdds = Index{1} << 21, kColumns = 256;
   return std::max(kernels::ceil_div(kMultiplyAdds, std::max<Index>(1, multiply_adds_each)),
                   std::min(kColumns, kernels::ceil_div(columns, 4)));
 }
