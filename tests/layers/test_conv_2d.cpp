@@ -168,6 +168,10 @@ TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
   EXPECT_EQ(padded.algorithm({1, 32, 8, 9}), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(32, 32, 5, {.padding = 2}).algorithm({3, 32, 4, 4}), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(5, 32, 5, {.padding = 4}).algorithm({8, 5, 16, 16}), "winograd 4x4");
+  testing::for_each_instruction_set([] {
+    const bool direct = instruction_set() == InstructionSet::avx512;
+    EXPECT_EQ(Conv2D<float>(4, 32, 5).algorithm({8, 4, 16, 16}), direct ? "direct" : "winograd 4x4");
+  });
   EXPECT_EQ(Conv2D<float>(4, 32, 3).algorithm({8, 4, 16, 16}), "direct");
   EXPECT_EQ(Conv2D<float>(5, 32, 3).algorithm({8, 5, 16, 16}), "winograd 4x4");
   EXPECT_EQ(Conv2D<float>(4, 1, 3).algorithm({8, 4, 16, 16}), "winograd 4x4");
