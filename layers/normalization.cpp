@@ -295,39 +295,44 @@ class Work {
   void run_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums,
                   Sums& sums, const Finish& finish, const Use& use,
                   const UseBesideSums& use_beside_sums) const {
+    if (!pieces.whole_sets()) return run_by_passes(pieces, wanted, begin, take_sums, sums, finish, use);
     constexpr bool kBeside = !std::is_null_pointer_v<UseBesideSums>;
-    if (pieces.whole_sets()) {
-      const auto factor_of_piece = [&](const Piece& piece) {
-        return pieces.sets_of(piece).first * factors_of_set();
-      };
-      const auto begin_piece = [&](const Piece& piece) {
+    const auto factor_of_piece = [&](const Piece& piece) {
+      return pieces.sets_of(piece).first * factors_of_set();
+    };
+    const auto begin_piece = [&](const Piece& piece) {
+      const auto [first, last] = pieces.sets_of(piece);
+      begin(first, last);
+    };
+    const auto run = [&](Index first_piece, Index end) {
+      bool has_sums = false;
+      for (Index i = first_piece; i < end; ++i) {
+        const Piece piece = pieces[i];
+        const Index factor = factor_of_piece(piece);
+        if (!has_sums) {
+          begin_piece(piece);
+          if (wanted) take_sums_by_parts(pieces, piece, factor, sums, take_sums);
+        }
         const auto [first, last] = pieces.sets_of(piece);
-        begin(first, last);
-      };
-      parallel_ranges(pieces.count(), kBeside && wanted ? pieces.in_turn(num_threads()) : 1,
-                      [&](Index i, Index end) {
-                        for (bool has_sums = false; i < end; ++i) {
-                          const Piece piece = pieces[i];
-                          const Index factor = factor_of_piece(piece);
-                          const auto [first, last] = pieces.sets_of(piece);
-                          if (!has_sums) {
-                            begin_piece(piece);
-                            if (wanted) take_sums_by_parts(pieces, piece, factor, sums, take_sums);
-                          }
-                          finish(first, last);
-                          has_sums = false;
-                          if constexpr (kBeside)
-                            if (i + 1 < end && pieces[i + 1].block.channels == piece.block.channels) {
-                              const Piece next = pieces[i + 1];
-                              begin_piece(next);
-                              use_beside_sums(piece, factor, next, factor_of_piece(next));
-                              has_sums = true;
-                            }
-                          if (!has_sums) use(piece, factor);
-                        }
-                      });
-      return;
-    }
+        finish(first, last);
+        has_sums = false;
+        if constexpr (kBeside)
+          if (i + 1 < end && pieces[i + 1].block.channels == piece.block.channels) {
+            const Piece next = pieces[i + 1];
+            begin_piece(next);
+            use_beside_sums(piece, factor, next, factor_of_piece(next));
+            has_sums = true;
+          }
+        if (!has_sums) use(piece, factor);
+      }
+    };
+    parallel_ranges(pieces.count(), kBeside && wanted ? pieces.in_turn(num_threads()) : 1, run);
+  }
+
+  /// The same for pieces that are parts of sets: each pass over all of x before the next.
+  template <class Begin, class TakeSums, class Finish, class Use>
+  void run_by_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums,
+                     Sums& sums, const Finish& finish, const Use& use) const {
     begin(0, sets_.count);
     const Index width = pieces.max_channels(), parts = wanted ? pieces.count() : 0;
     kernels::Scratch<double> first(parts * width), second(parts * width);

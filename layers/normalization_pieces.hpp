@@ -1,5 +1,5 @@
 // How normalization cuts x into pieces: by the sizes and, where that changes no sum, by the cache; never by
-// the number of threads.
+// the number of threads, which decides only how many pieces one of them takes in turn.
 #pragma once
 
 #include <algorithm>
