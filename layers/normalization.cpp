@@ -21,7 +21,6 @@
 #include "strata/layers/normalization.hpp"
 
 #include <algorithm>
-#include <type_traits>
 
 #include "strata/framework/cache.hpp"
 #include "strata/framework/instruction_set.hpp"
@@ -29,6 +28,7 @@
 #include "strata/layers/kernels/normalization.hpp"
 #include "strata/layers/kernels/normalization_terms.hpp"
 #include "strata/layers/kernels/scratch.hpp"
+#include "strata/layers/normalization_passes.hpp"
 #include "strata/layers/normalization_pieces.hpp"
 #include "strata/layers/normalization_planes.hpp"
 #include "strata/layers/normalization_rows.hpp"
@@ -41,9 +41,8 @@ using kernels::Coefficients;
 using kernels::Moments;
 using kernels::PlaneBlock;
 
-constexpr Index kPilot = 1024;       // elements of a run that give a first idea of its mean
-constexpr Index kPilotRows = 16;     // the same, of a column
-constexpr Index kSetsAtOnce = 1024;  // whose statistics are worth a thread
+constexpr Index kPilot = 1024;    // elements of a run that give a first idea of its mean
+constexpr Index kPilotRows = 16;  // the same, of a column
 
 /// The tensors of one call, and the way to work through them in pieces.
 template <class T>
@@ -55,6 +54,7 @@ class Work {
   void forward(const Output<T>& out, Statistics& statistics) {
     if (!out.pool) reshape_runs();
     const Pieces pieces(sets_, out.pool != nullptr, problem_.frozen ? 0 : gathered());
+    const Passes passes(pieces, sets_, factors_of_set());
     Normalizers<T> normalizers(statistics, problem_.eps);
     Factors k(factors());
     Sums sums(problem_.frozen ? 0 : factors());
@@ -83,8 +83,8 @@ class Work {
       if (!problem_.frozen) set_statistics(statistics, first, last, as_runs, shift.data(), sums);
       k.set(*this, normalizers, first, last);
     };
-    run_passes(
-        pieces, !problem_.frozen, begin, take_sums, sums, finish,
+    passes.run(
+        !problem_.frozen, begin, take_sums, sums, finish,
         [&](const Piece& piece, Index factor) {
           const T* x = problem_.x + piece.begin;
           const Coefficients<T> coefficients = k.from(factor, out.rectify);
@@ -100,6 +100,7 @@ class Work {
     if (!gradient.unpool) reshape_runs();
     const bool wanted = problem_.affine.gamma || !problem_.frozen;
     const Pieces pieces(sets_, gradient.unpool != nullptr, wanted ? gathered() : 0);
+    const Passes passes(pieces, sets_, factors_of_set());
     Normalizers<T> normalizers(statistics, problem_.eps);
     Factors k(factors());
     Sums sums(factors());
@@ -129,14 +130,14 @@ class Work {
                                       k.from(factor, gradient.rectify)};
     };
     const auto use_beside_sums = [&](const Piece& piece, Index factor, const Piece& next, Index next_factor) {
-      take_sums_by_parts(
-          pieces, next, next_factor, sums, [&](const Piece& part, Index, double* sum_g, double* sum_g_x) {
+      passes.take_whole_sums(
+          next, next_factor, sums, [&](const Piece& part, Index, double* sum_g, double* sum_g_x) {
             const Index there = piece.begin + part.begin - next.begin;
             kernel_.gradient_beside_sums(pass(there, factor), gradient.dx + there,
                                          pass(part.begin, next_factor), part.block, sum_g, sum_g_x);
           });
     };
-    run_passes(pieces, wanted, begin, take_sums, sums, finish, use, use_beside_sums);
+    passes.run(wanted, begin, take_sums, sums, finish, use, use_beside_sums);
     if (problem_.affine.gamma) parameter_gradients(sums, dgamma, dbeta);
   }
 
@@ -163,18 +164,10 @@ class Work {
     }
   }
 
-  // Two sums of each factor. gamma, and what is computed with it, is the same in a whole set over samples (or
-  // in each of its columns), else in a run: that is a factor. Factor f begins at run f.
-  struct Sums {
-    explicit Sums(Index count) : values(2 * count, 0.0), first(values.data()), second(first + count) {}
-
-    Values<double> values;
-    double* const first;
-    double* const second;
-  };
+  // gamma, and what is computed with it, is the same in a whole set over samples (or in each of its columns),
+  // else in a run: that is a factor. Factor f begins at run f.
   Index factors_of_set() const { return sets_.over_samples ? columns_ : sets_.runs; }
   Index factors() const { return sets_.count * factors_of_set(); }
-  Index factor_of(Index run) const { return sets_.over_samples ? run % sets_.channels : run; }
   Index channel_of(Index factor) const {
     return sets_.over_samples ? factor / columns_ : factor % sets_.channels;
   }
@@ -267,96 +260,6 @@ class Work {
       count = std::min(last - s, sets_.channels - channel);
       body(s, count, gamma ? gamma + channel : nullptr, beta ? beta + channel : nullptr);
     }
-  }
-
-  /// The sums of a piece of whole sets.
-  template <class TakeSums>
-  static void take_sums_by_parts(const Pieces& pieces, const Piece& piece, Index factor, Sums& sums,
-                                 const TakeSums& take_sums) {
-    take_sums(pieces.part_of(piece, 0), factor, &sums.first[factor], &sums.second[factor]);
-    const Index parts = pieces.parts_of(piece);
-    if (parts == 1) return;
-    const Index channels = piece.block.channels;
-    kernels::Scratch<double> first(channels), second(channels);
-    for (Index i = 1; i < parts; ++i) {
-      take_sums(pieces.part_of(piece, i), factor, first.data(), second.data());
-      for (Index c = 0; c < channels; ++c) {
-        sums.first[factor + c] += first.data()[c];
-        sums.second[factor + c] += second.data()[c];
-      }
-    }
-  }
-
-  /// The order of things for all pieces: begin(first set, end), then, if sums are `wanted`, take_sums(piece,
-  /// first factor, two results for each), finish(first set, end), and use(piece, first factor). With
-  /// use_beside_sums, if it is not null, a thread uses one gathered piece while it takes the sums of the
-  /// next.
-  template <class Begin, class TakeSums, class Finish, class Use, class UseBesideSums>
-  void run_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums,
-                  Sums& sums, const Finish& finish, const Use& use,
-                  const UseBesideSums& use_beside_sums) const {
-    if (!pieces.whole_sets()) return run_by_passes(pieces, wanted, begin, take_sums, sums, finish, use);
-    constexpr bool kBeside = !std::is_null_pointer_v<UseBesideSums>;
-    const auto factor_of_piece = [&](const Piece& piece) {
-      return pieces.sets_of(piece).first * factors_of_set();
-    };
-    const auto begin_piece = [&](const Piece& piece) {
-      const auto [first, last] = pieces.sets_of(piece);
-      begin(first, last);
-    };
-    const auto run = [&](Index first_piece, Index end) {
-      bool has_sums = false;
-      for (Index i = first_piece; i < end; ++i) {
-        const Piece piece = pieces[i];
-        const Index factor = factor_of_piece(piece);
-        if (!has_sums) {
-          begin_piece(piece);
-          if (wanted) take_sums_by_parts(pieces, piece, factor, sums, take_sums);
-        }
-        const auto [first, last] = pieces.sets_of(piece);
-        finish(first, last);
-        has_sums = false;
-        if constexpr (kBeside)
-          if (i + 1 < end && pieces[i + 1].block.channels == piece.block.channels) {
-            const Piece next = pieces[i + 1];
-            begin_piece(next);
-            use_beside_sums(piece, factor, next, factor_of_piece(next));
-            has_sums = true;
-          }
-        if (!has_sums) use(piece, factor);
-      }
-    };
-    parallel_ranges(pieces.count(), kBeside && wanted ? pieces.in_turn(num_threads()) : 1, run);
-  }
-
-  /// The same for pieces that are parts of sets: each pass over all of x before the next.
-  template <class Begin, class TakeSums, class Finish, class Use>
-  void run_by_passes(const Pieces& pieces, bool wanted, const Begin& begin, const TakeSums& take_sums,
-                     Sums& sums, const Finish& finish, const Use& use) const {
-    begin(0, sets_.count);
-    const Index width = pieces.max_channels(), parts = wanted ? pieces.count() : 0;
-    kernels::Scratch<double> first(parts * width), second(parts * width);
-    parallel_for(parts, [&](Index i) {
-      const Piece piece = pieces[i];
-      take_sums(piece, factor_of(piece.first_run), first.data() + i * width, second.data() + i * width);
-    });
-    parallel_ranges(sets_.count, kSetsAtOnce, [&](Index begin_set, Index end_set) {
-      for (Index i = 0; i < parts; ++i) {
-        const Piece piece = pieces[i];
-        const Index of_piece = factor_of(piece.first_run),
-                    from = std::max(of_piece, begin_set * factors_of_set()),
-                    to = std::min(of_piece + piece.block.channels, end_set * factors_of_set());
-        for (Index f = from; f < to; ++f) {
-          sums.first[f] += first.data()[i * width + f - of_piece];
-          sums.second[f] += second.data()[i * width + f - of_piece];
-        }
-      }
-      finish(begin_set, end_set);
-    });
-    parallel_for(pieces.count(), [&](Index i) {
-      const Piece piece = pieces[i];
-      use(piece, factor_of(piece.first_run));
-    });
   }
 
   /// From sums of every factor, or, if those sums are of `whole` sets, of one set after the other, the first
