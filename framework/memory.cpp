@@ -137,6 +137,7 @@ void release_block(void* block, std::size_t bytes) noexcept {
 }
 
 void clear_block(void* block, std::size_t bytes) {
+  if (bytes == 0) return;  // an empty tensor's block may be null
   constexpr std::size_t kWorthACall = std::size_t{64} << 10;
   static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<std::uintptr_t>(block), end = begin + bytes;
