@@ -118,6 +118,12 @@ bool ConvolutionFilters<T>::serve(const ConvolutionShape& shape) const {
 }
 
 template <class T>
+bool ConvolutionFilters<T>::take_addend(const ConvolutionShape& shape, ImageLayout y) const {
+  return algorithm_ == ConvolutionAlgorithm::winograd && y == ImageLayout::pixels &&
+         winograd_takes_addend(shape);
+}
+
+template <class T>
 void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* bias,
                                      const ImageSink<T>& y) const {
   if constexpr (std::is_same_v<T, float>) {

@@ -26,7 +26,7 @@ struct ConvolutionShape {
   Size2D dilation;
   Index groups;
   bool winograd;         ///< whether algorithms may be used that round more than a plain sum does
-  bool rectify = false;  ///< of `convolve`: y is 0 where it would be negative
+  bool rectify = false;  ///< of `convolve`: y, addend included, is 0 where it would be negative
 
   Index in_size() const { return in.h * in.w; }
   Index out_size() const { return out.h * out.w; }
@@ -49,6 +49,8 @@ class ConvolutionFilters {
   ConvolutionFilters(const ConvolutionShape& shape, const T* weight);
   /// Whether they are what this shape of the same layer needs too.
   bool serve(const ConvolutionShape& shape) const;
+  /// Whether `convolve` takes an addend, for a y of this layout.
+  bool take_addend(const ConvolutionShape& shape, ImageLayout y) const;
   /// y from x, tensors in layouts that image_abilities allows; `bias` may be null.
   void convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* bias,
                 const ImageSink<T>& y) const;

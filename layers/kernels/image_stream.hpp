@@ -57,12 +57,15 @@ struct ImageSink {
   /// Is told of images [first, first + count) when they are complete, from several threads at once.
   using Done = std::function<void(Index first, Index count)>;
 
-  ImageSink(T* tensor_, ImageLayout layout_ = ImageLayout::planes, Done done_ = nullptr)
-      : tensor(tensor_), layout(layout_), done(std::move(done_)) {}
+  ImageSink(T* tensor_, ImageLayout layout_ = ImageLayout::planes, Done done_ = nullptr,
+            const T* addend_ = nullptr)
+      : tensor(tensor_), layout(layout_), done(std::move(done_)), addend(addend_) {}
 
   T* tensor;
   ImageLayout layout;
   Done done;  ///< may be empty
+  /// Of convolutions that take one: a tensor as this one, or this one, that is added to it; or null.
+  const T* addend;
 };
 
 }  // namespace strata::kernels

@@ -21,7 +21,8 @@ struct RowBlock {
 };
 
 /// A batch of images of `rows` rows, cut into blocks of about `rows_a_block` rows. Blocks of several images
-/// differ by one image at most, and are of an even number, which most numbers of threads share evenly.
+/// differ by one image at most. As far as rows and images allow, blocks are of an even number, which most
+/// numbers of threads share evenly.
 class RowBlocks {
  public:
   RowBlocks(Index batch, Index rows, Index rows_a_block) : batch_(batch), rows_(rows) {
@@ -31,7 +32,8 @@ class RowBlocks {
       groups_ = count == 1 ? 1 : round_up(count, 2);
       rows_a_block_ = rows;
     } else {
-      const Index parts = ceil_div(rows, std::max<Index>(rows_a_block, 1));
+      Index parts = ceil_div(rows, std::max<Index>(rows_a_block, 1));
+      if (parts > 1 && batch % 2 != 0) parts = round_up(parts, 2);
       groups_ = batch;
       rows_a_block_ = ceil_div(rows, parts);
       parts_ = ceil_div(rows, rows_a_block_);

@@ -29,11 +29,12 @@ struct Filters {
   Index columns;
 };
 
-/// What becomes of outputs: y = max(y + bias[c], least), where NaN is passed on. With a least of -infinity
-/// that is y + bias[c].
+/// What becomes of outputs: y = max(y + bias[c] + addend, least), where NaN is passed on. With a least of
+/// -infinity that is the sum.
 struct Finish {
-  const float* bias;  ///< of all channels of the frequencies
-  float least;
+  const float* bias = nullptr;  ///< of all channels of the frequencies; null if outputs stay as they are
+  float least = 0;
+  const float* addend = nullptr;  ///< lies as the output does, and may be it; or null
 };
 
 /// For tiles of one size. Pixels have all channels of the frequencies, or more.

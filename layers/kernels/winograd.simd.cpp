@@ -197,12 +197,13 @@ constexpr bool every(int) {
 }
 
 struct AsItIs {
-  const Vector& operator()(const Vector& y) const { return y; }
+  const Vector& operator()(const Vector& y, Index /*place*/) const { return y; }
 };
 
 // Applies a one-dimensional transform to the columns and another to the rows of a rectangle, whose element
 // (i, j) is at in + i * in_row + j * in_column. Of what is read and of what is written only the rows and
-// columns that these uses name exist. `last` is what is done to results before they are written.
+// columns that these uses name exist. `last` is what is done to results before they are written, each to its
+// place behind `out`.
 template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row, int from_columns,
           int to_columns, auto across, auto reads_column, auto writes_column, class Last = AsItIs>
 [[gnu::always_inline]] inline void transform_2d(const float* in, Index in_row, Index in_column, float* out,
@@ -227,7 +228,8 @@ template <int from_rows, int to_rows, auto down, auto reads_row, auto writes_row
     across(half[i], result);
 #pragma GCC unroll 8
     for (int j = 0; j < to_columns; ++j)
-      if (writes_column(j)) last(result[j]).store_aligned(out + i * out_row + j * out_column);
+      if (const Index place = i * out_row + j * out_column; writes_column(j))
+        last(result[j], place).store_aligned(out + place);
   }
 }
 
@@ -269,7 +271,8 @@ void transform_gradient(Pixels gradient, Index tile_rows, Index tile_columns, Fr
       });
 }
 
-// `last_of(channel)` is what is done to the outputs of a vector of channels.
+// `last_of(pixel, channel)` is what is done to the outputs of a vector of channels, of a tile that starts at
+// this offset.
 template <int kernel, int height, int width, class LastOf>
 inline void write_output(const Frequencies& products, Index tile_rows, Index tile_columns,
                          const Pixels& output, const LastOf& last_of) {
@@ -280,26 +283,33 @@ inline void write_output(const Frequencies& products, Index tile_rows, Index til
         transform_2d<R::kFrequencies, height, R::output, R::uses, every, C::kFrequencies, width, C::output,
                      C::uses, every>(products.data + row, C::kFrequencies * products.stride, products.stride,
                                      output.data + pixel, output.row_stride, output.channels,
-                                     last_of(channel));
+                                     last_of(pixel, channel));
       });
 }
 
 template <int kernel, int height, int width>
 void transform_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output) {
   write_output<kernel, height, width>(products, tile_rows, tile_columns, output,
-                                      [](Index) { return AsItIs(); });
+                                      [](Index, Index) { return AsItIs(); });
 }
 
 template <int kernel, int height, int width>
 void finished_output(Frequencies products, Index tile_rows, Index tile_columns, Pixels output,
                      Finish finish) {
-  const Vector least(finish.least);
-  write_output<kernel, height, width>(products, tile_rows, tile_columns, output, [=](Index channel) {
-    return [least, bias = Vector::load_unaligned(finish.bias + channel)](const Vector& y) {
-      const Vector sum = y + bias;
-      return xsimd::select(sum <= least, least, sum);
-    };
-  });
+  const auto write = [&](const auto& added) {
+    write_output<kernel, height, width>(products, tile_rows, tile_columns, output,
+                                        [=, least = Vector(finish.least)](Index pixel, Index channel) {
+                                          return [=, bias = Vector::load_unaligned(finish.bias + channel)](
+                                                     const Vector& y, Index place) {
+                                            const Vector sum = added(y + bias, pixel + place);
+                                            return xsimd::select(sum <= least, least, sum);
+                                          };
+                                        });
+  };
+  if (const float* addend = finish.addend)
+    write([addend](const Vector& y, Index place) { return y + Vector::load_aligned(addend + place); });
+  else
+    write(AsItIs());
 }
 
 // Vectors hold kLanes columns; a vector of taps is picked from memory one by one, as filters are few.

@@ -135,10 +135,10 @@ struct FilterView {
 // room for as many channels as y has; `inputs`, which become those of y's pixels, too.
 void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock& block,
                     const FrequencyRoom& inputs, const FilterView& filters, const FrequencyRoom& products,
-                    const Finish* finish, const Output& y, Index first, Index channels) {
+                    Finish finish, const Output& y, Index first, Index channels) {
   const Index in = inputs.view().channels, out = products.view().channels, columns = tiling.columns;
   const BlockTiles tiles(kernel, tiling, block);
-  const bool in_place = y.as_pixels() && tiling.is_exact(y.size);
+  const bool in_place = y.as_pixels() && Tiling::is_exact(y.size, tiling.side);
   for (Index f = 0; f < kernel.frequencies; ++f) {
     if (in_place) y.fetch(tiling, block, f, kernel.frequencies);
     if (const RowRange used = tiles.rows(f); used.count() > 0)
@@ -155,6 +155,7 @@ void multiply_block(const Winograd& kernel, const Tiling& tiling, const RowBlock
     const Index image = block.image + n;
     const Pixels place = planes.pixels(image, rows.begin).from_channel(first);
     const Pixels results = in_place ? place : pixels.view();
+    if (y.sink.addend) finish.addend = y.sink.addend + (place.data - y.sink.tensor);
     tiles.transform_output(n, products, finish, results);
     if (!y.as_pixels())
       layout.from_pixels(results, /*bias=*/nullptr, planes.at(image, rows.begin, first), planes.plane(),
@@ -172,7 +173,8 @@ void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D paddi
 
   const Tiling tiling(batch, y.size, in, round_up(y.channels, lanes), kernel);
   const Slices slices(tiling.blocks.count(), y.channels);
-  const PaddedBias padded_bias(bias, 1, y.channels, round_up(y.channels, lanes), /*always=*/rectify);
+  const PaddedBias padded_bias(bias, 1, y.channels, round_up(y.channels, lanes),
+                               /*always=*/rectify || y.sink.addend);
   parallel_for(tiling.blocks.count() * slices.count, [&](Index piece) {
     const RowBlock block = tiling.blocks[piece / slices.count];
     const Index first = piece % slices.count * slices.width;
@@ -191,10 +193,10 @@ void correlate(const Winograd& kernel, const Input& x, Index batch, Size2D paddi
     transform_block(kernel, tiling, block, x, second_half.data() + pixel_size, padding,
                     PixelRoom(second_half.data(), rows, columns, in), inputs);
     if (channels % lanes != 0) products.clear();
-    const Finish finish{padded_bias.from_channel(first),
-                        rectify ? 0.0f : -std::numeric_limits<float>::infinity()};
-    multiply_block(kernel, tiling, block, inputs, all_filters.from(first), products,
-                   bias || rectify ? &finish : nullptr, y, first, channels);
+    multiply_block(
+        kernel, tiling, block, inputs, all_filters.from(first), products,
+        {padded_bias.from_channel(first), rectify ? 0.0f : -std::numeric_limits<float>::infinity()}, y, first,
+        channels);
     y.tell(block);
   });
 }
@@ -301,8 +303,8 @@ class BackwardPass {
         block_tiles.transform_input(n, gradient_pixels.at(n * height, 0), gradients);
       const FilterView filters{turned, FilterFrequencies(s_.out_channels, s_.in_channels)};
       const Output output{dx, s_.in_channels, s_.in};
-      multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, /*finish=*/nullptr,
-                     output, 0, s_.in_channels);
+      multiply_block(kernel_, tiling_, block, gradients, filters, /*products=*/inputs, /*finish=*/{}, output,
+                     0, s_.in_channels);
       output.tell(block);
     }
   }
@@ -347,6 +349,10 @@ bool winograd_streams(const ConvolutionShape& s) {
                                   round_up(s.out_channels, lanes), transforms(s.kernel.h))
                                .blocks;
   return s.in == s.out && !blocks.split_images() && blocks.count() > 1;
+}
+
+bool winograd_takes_addend(const ConvolutionShape& s) {
+  return Tiling::is_exact(s.out, winograd_tile(s));
 }
 
 void winograd_convolve(const ConvolutionShape& s, const ImageSource<float>& x, const float* filters,

@@ -18,6 +18,8 @@ bool winograd_streams(const ConvolutionShape& shape);
 
 /// The transformed filters that winograd_convolve takes.
 Tensor<float> winograd_filters(const ConvolutionShape& shape, const float* weight);
+/// Whether winograd_convolve takes an addend for a y of pixels.
+bool winograd_takes_addend(const ConvolutionShape& shape);
 /// Sources and sinks that are more than tensors, here and below: only if it streams.
 void winograd_convolve(const ConvolutionShape& shape, const ImageSource<float>& x, const float* filters,
                        const float* bias, const ImageSink<float>& y);

@@ -11,7 +11,7 @@ namespace strata::kernels {
 
 /// The tiles of a batch, in blocks. The smaller a block is, the better its matrices fit the L2 cache, and the
 /// less its matrix products make of the filters, which they load: where only few tiles would fit, many are
-/// better.
+/// better. A single small image makes two blocks, unless its filters are much.
 struct Tiling {
   Tiling(Index batch, Size2D out, Index in_channels, Index out_channels, const Winograd& kernel)
       : side(side_of(batch, out, kernel)),
@@ -19,20 +19,29 @@ struct Tiling {
         rows(ceil_div(out.h, side)),
         columns(ceil_div(out.w, side)),
         edge(edge_of(out.h), edge_of(out.w)),
-        blocks(
-            batch, rows,
-            tiles_a_block(batch * rows * columns, in_channels, out_channels, kernel.frequencies) / columns) {}
+        blocks(batch, rows,
+               tiles_a_block(batch * rows * columns, in_channels, out_channels, kernel.frequencies,
+                             (side + window_margin) * (side + window_margin)) /
+                   columns) {}
 
   Index tiles(const RowBlock& block) const { return block.images * block.rows * columns; }
   Index max_tiles() const { return blocks.max_images() * blocks.max_rows() * columns; }
 
-  static Index tiles_a_block(Index all_tiles, Index in_channels, Index out_channels, Index frequencies) {
-    constexpr Index kBytes = Index{640} << 10;  // of both sides' matrices
-    constexpr Index kPieces = 8;                // wanted at least, so that there is work to share
+  /// `frequencies`: those that there is room for; `used`: those of a tile.
+  static Index tiles_a_block(Index all_tiles, Index in_channels, Index out_channels, Index frequencies,
+                             Index used) {
+    constexpr Index kBytes = Index{640} << 10;        // of both sides' matrices
+    constexpr Index kFilterBytes = Index{768} << 10;  // that each of two threads may as well read
+    // So that there is work to share; but pieces of less cost more to share than they save.
+    constexpr Index kPieces = 8, kMultiplyAdds = Index{1} << 18;
     constexpr Index kFewest = 16, kFew = 32, kMost = 64;
+    const Index filters = used * in_channels * out_channels;
     const Index in_cache = kBytes / (frequencies * (in_channels + out_channels) * Index{sizeof(float)});
     const Index wanted = in_cache < kFew ? kMost : in_cache;
-    return std::clamp(std::min(wanted, all_tiles / kPieces), kFewest, kMost);
+    const Index pieces = std::clamp<Index>(all_tiles * filters / kMultiplyAdds, 2, kPieces);
+    const bool halve = filters * Index{sizeof(float)} <= kFilterBytes;
+    const Index fewest = halve ? std::min(kFewest, ceil_div(all_tiles, 2)) : kFewest;
+    return std::clamp(std::min(wanted, all_tiles / pieces), fewest, kMost);
   }
 
   // Tiles of 4x4 outputs need the fewest multiplications. But where there are few of them, as of one small
@@ -46,7 +55,7 @@ struct Tiling {
   Index seen_by(Index tiles) const { return side * tiles + window_margin; }
 
   // Whether tiles compute no outputs but those of an image of this size.
-  bool is_exact(Size2D out) const { return out.h % side != 1 && out.w % side != 1; }
+  static bool is_exact(Size2D out, Index side) { return out.h % side != 1 && out.w % side != 1; }
 
   // The outputs of the last tile of so many outputs.
   Index edge_of(Index extent) const { return extent % side == 0 ? side : std::max<Index>(2, extent % side); }
@@ -150,14 +159,16 @@ class BlockTiles {
       transforms.gradient(pixels.at(side_ * g.row, side_ * g.column), g.rows, g.columns, out.from_row(row));
     });
   }
-  /// `finish` may be null.
-  void transform_output(Index image, const FrequencyRoom& products, const Finish* finish,
+  /// The addend is of all of the image's pixels in the block.
+  void transform_output(Index image, const FrequencyRoom& products, const Finish& finish,
                         const Pixels& pixels) const {
     for_each_group(image, [&](const TileTransforms& transforms, const TileGroup& g, Index row) {
       const Frequencies from = products.from_row(row);
       const Pixels to = pixels.at(side_ * g.row, side_ * g.column);
-      finish ? transforms.finished_output(from, g.rows, g.columns, to, *finish)
-             : transforms.output(from, g.rows, g.columns, to);
+      if (!finish.bias) return transforms.output(from, g.rows, g.columns, to);
+      Finish here = finish;
+      if (here.addend) here.addend += to.data - pixels.data;
+      transforms.finished_output(from, g.rows, g.columns, to, here);
     });
   }
 

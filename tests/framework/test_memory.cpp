@@ -35,7 +35,9 @@ TEST(Memory, ClearsABlockOfAnySizeAndNothingBesideIt) {
     }
 }
 
-TEST(Memory, AnEmptyTensorOfZerosIsEmpty) { EXPECT_EQ(zeros<float>({3, 0}).size(), 0u); }
+TEST(Memory, AnEmptyTensorOfZerosIsEmpty) {
+  EXPECT_EQ(zeros<float>({3, 0}).size(), 0u);
+}
 
 TEST(Memory, ALargeTensorOfZerosIsZero) {
   for (int time = 0; time < 2; ++time) {  // the second one in the block of the first

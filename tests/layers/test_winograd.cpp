@@ -93,6 +93,8 @@ TEST_P(Winograd, EqualsThePlainLoopsForLargerShapes) {
        .size = {9, 12},
        .kernel = kernel(),
        .padding = 0},
+      // A single block, whose channels are halved.
+      {.batch = 1, .in_channels = 130, .out_channels = 100, .size = 8, .kernel = kernel(), .padding = 1},
   };
   for (const ConvCase& c : cases) {
     SCOPED_TRACE(::testing::Message() << c);
@@ -275,6 +277,45 @@ TEST_P(Winograd, TakesAndGivesPixels) {
     if (HasFailure()) return;
   }
   EXPECT_GT(cut, some(100));
+}
+
+// y of pixels and another tensor in one, which may lie where y goes.
+TEST_P(Winograd, AddsATensor) {
+  int adding = 0;
+  for (std::uint64_t seed = 0; seed < some(600u); ++seed) {
+    Random random(seed);
+    ConvCase c{.batch = pick(random, 1, 6),
+               .in_channels = random.below(2) == 0 ? 16 * pick(random, 1, 3) : pick(random, 2, 20),
+               .out_channels = 16 * pick(random, 1, 4),
+               .size = {pick(random, 3, 20), pick(random, 3, 20)},
+               .kernel = kernel(),
+               .padding = {pick(random, 1, kernel() - 1), pick(random, 1, kernel() - 1)}};
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
+    Problem p = make_problem(c, random);
+    p.shape.rectify = random.below(2) == 0;
+    if (!kernels::winograd_takes_addend(p.shape)) continue;
+    ++adding;
+    const bool with_bias = random.below(3) != 0, in_place = random.below(2) == 0;
+    const float* const bias = with_bias ? p.bias.data() : nullptr;
+    const auto addend = random.normal<float>(p.dy.shape());
+    auto expected = reference_conv<false>(p.which, p.x, p.w, with_bias ? &p.bias : nullptr, p.dy).y;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      double& y = expected.data()[i];
+      y += static_cast<double>(addend.data()[i]);
+      if (p.shape.rectify) y = std::max(y, 0.0);
+    }
+    const auto x_layout = random_layout(c.in_channels, random);
+    const auto x = in_layout(p.x, x_layout), lying = in_layout(addend, ImageLayout::pixels);
+    for_each_instruction_set([&] {
+      auto y = in_place ? lying : full<float>(addend.shape(), NAN);
+      kernels::winograd_convolve(
+          p.shape, {x.data(), x_layout}, kernels::winograd_filters(p.shape, p.w.data()).data(), bias,
+          {y.data(), ImageLayout::pixels, nullptr, in_place ? y.data() : lying.data()});
+      EXPECT_LE(max_error(as_planes(y, ImageLayout::pixels), expected, 1), tolerance());
+    });
+    if (HasFailure()) return;
+  }
+  EXPECT_GE(adding, some(300));
 }
 
 // Relative l2 errors on normal data: what the choice of interpolation points is for, and what giving up
