@@ -128,7 +128,12 @@ ImageLayout Chain<T>::layout_behind(std::size_t step, const Shape& x, ImageLayou
 }
 
 template <class T>
-Shared<T> Chain<T>::infer(Shared<T> x, bool fuse, ImageLayouts layouts) const {
+bool Chain<T>::take_join(const JoinInference<T>& join) {
+  return !inference_.empty() && inference_.back().fused && inference_.back().fused->take_join(join);
+}
+
+template <class T>
+Shared<T> Chain<T>::infer(Shared<T> x, bool fuse, ImageLayouts layouts, Shared<T> other) const {
   if (!fuse) {
     for (const Layer<T>* layer : layers_) x = layer->infer(std::move(x).take());
     return x;
@@ -141,7 +146,8 @@ Shared<T> Chain<T>::infer(Shared<T> x, bool fuse, ImageLayouts layouts) const {
       continue;
     }
     const ImageLayout next = layout_behind(i, x->shape(), layouts.y);
-    x = step.fused->infer(std::move(x), {std::exchange(layout, next), next});
+    Shared<T> joined = i + 1 == inference_.size() ? std::move(other) : Shared<T>();
+    x = step.fused->infer(std::move(x), std::move(joined), {std::exchange(layout, next), next});
   }
   return x;
 }

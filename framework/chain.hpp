@@ -36,7 +36,9 @@ class Chain {
   /// By the way that forward went.
   Shared<T> backward(Shared<T> dy);
   void backward_parameters(Shared<T> dy);
-  Shared<T> infer(Shared<T> x, bool fuse = may_fuse(), ImageLayouts layouts = {}) const;
+  /// `other`: as InferenceFusion's, of which the last is asked whether it takes a join.
+  Shared<T> infer(Shared<T> x, bool fuse = may_fuse(), ImageLayouts layouts = {}, Shared<T> other = {}) const;
+  bool take_join(const JoinInference<T>& join);
 
   /// Whether joins do all the work.
   bool is_taken(Pass pass) const {

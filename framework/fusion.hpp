@@ -48,13 +48,6 @@ class TrainingFusion : public LayerFusion {
   ImageLayouts layouts_;
 };
 
-/// For infer, which many threads may call at once. Made by Layer::fuse_inference.
-template <class T>
-class InferenceFusion : public LayerFusion {
- public:
-  virtual Tensor<T> infer(Shared<T> x, ImageLayouts layouts) const = 0;
-};
-
 /// Stands for a join and for layers of the chain behind it.
 class JoinFusion {
  public:
@@ -79,6 +72,16 @@ template <class T>
 class JoinInference : public JoinFusion {
  public:
   virtual Tensor<T> infer(std::vector<Shared<T>> x) const = 0;
+};
+
+/// For infer, which many threads may call at once. Made by Layer::fuse_inference.
+template <class T>
+class InferenceFusion : public LayerFusion {
+ public:
+  /// Asked of the last of a chain: whether it does the work of the join of two behind it from now on.
+  virtual bool take_join(const JoinInference<T>& /*join*/) { return false; }
+  /// `other`: the other input of the join that was taken, which lies as y does; else nothing.
+  virtual Tensor<T> infer(Shared<T> x, Shared<T> other, ImageLayouts layouts) const = 0;
 };
 
 }  // namespace strata

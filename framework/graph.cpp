@@ -61,7 +61,7 @@ Graph<T>::Graph(const Graph& other)
       backward_of_several_due_(other.backward_of_several_due_) {
   for (const Node& node : other.nodes_)
     nodes_.push_back({node.name, node.from, node.layer ? node.layer->clone() : nullptr,
-                      node.join ? node.join->clone() : nullptr, node.sources, node.uses, nullptr});
+                      node.join ? node.join->clone() : nullptr, node.sources, node.uses});
   connect(&other);
 }
 
@@ -292,11 +292,16 @@ std::vector<Tensor<T>> Graph<T>::run_infer(std::vector<Tensor<T>> x) const {
       std::move(x),
       [&](std::size_t i, Shared<T> value) {
         const Node& node = nodes_[i];
+        if (fuse && node.waits) return value;
         return node.chain->infer(std::move(value), fuse, {layouts[node.chain_source], layouts[i]});
       },
-      [&](const Node& node, std::vector<Shared<T>> values) {
-        return fuse && node.inference ? node.inference->infer(std::move(values))
-                                      : node.join->forward(take_all(std::move(values)));
+      [&](const Node& node, std::vector<Shared<T>> values) -> Shared<T> {
+        if (!fuse || !node.inference) return node.join->forward(take_all(std::move(values)));
+        if (!node.joining) return node.inference->infer(std::move(values));
+        const std::size_t k = *node.joining, last = node.sources[k];
+        const Chain<T>& chain = *nodes_[last].chain;
+        return chain.infer(std::move(values[k]), fuse, {layouts[nodes_[last].chain_source], layouts[last]},
+                           std::move(values[1 - k]));
       });
 }
 

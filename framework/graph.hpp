@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 
 #include "strata/framework/chain.hpp"
 #include "strata/framework/join.hpp"
@@ -100,6 +101,10 @@ class Graph final : public Layer<T> {
     // Of a join that can be fused with its neighbors.
     std::unique_ptr<JoinTraining<T>> training = nullptr;
     std::unique_ptr<JoinInference<T>> inference = nullptr;
+    // In infer, a chain may do the work of the join that takes its value. It waits for the join's turn then,
+    // and its node has the value that it takes until then.
+    bool waits = false;
+    std::optional<std::size_t> joining = std::nullopt;  // of the join: which of its sources
   };
   Graph& append(Node node);
   void plan();

@@ -38,6 +38,8 @@ void Graph<T>::connect(const Graph* like) {
     node.chain = nullptr;
     node.training = nullptr;
     node.inference = nullptr;
+    node.waits = false;
+    node.joining = std::nullopt;
   }
   if (!problem_.empty()) return;
   const auto continues = [&](const Node& node) {
@@ -76,6 +78,15 @@ void Graph<T>::connect(const Graph* like) {
     if (!layers[i].empty())
       nodes_[i].chain = std::make_unique<Chain<T>>(std::move(layers[i]),
                                                    like ? like->nodes_[i].chain.get() : nullptr, taken[i]);
+  for (Node& node : nodes_) {
+    if (!node.inference || node.sources.size() != 2) continue;
+    for (std::size_t k = 0; k < 2 && !node.joining; ++k) {
+      Node& source = nodes_[node.sources[k]];
+      if (!source.chain || source.uses != 1 || !source.chain->take_join(*node.inference)) continue;
+      source.waits = true;
+      node.joining = k;
+    }
+  }
 }
 
 // Of pixels are all values of which no one who makes or takes them needs planes.

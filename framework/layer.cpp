@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "strata/framework/network_state.hpp"
+
 namespace strata {
 namespace {
 
@@ -127,12 +129,8 @@ void Layer<T>::train(bool on) {
 
 template <class T>
 std::vector<std::pair<std::string, Parameter<T>*>> Layer<T>::named_parameters() {
-  std::vector<std::pair<std::string, Parameter<T>*>> all;
-  for (Parameter<T>* parameter : own_parameters())
-    all.emplace_back(path_.empty() ? parameter->name : path_ + "." + parameter->name, parameter);
-  for (const Child& child : children())
-    for (auto& entry : child.layer->named_parameters()) all.push_back(std::move(entry));
-  return all;
+  detail::NetworkState<T>::lend(*this);
+  return detail::NetworkState<T>::parameters(*this);
 }
 
 template <class T>
@@ -144,19 +142,15 @@ std::vector<Parameter<T>*> Layer<T>::parameters() {
 
 template <class T>
 std::vector<Buffer<T>> Layer<T>::named_buffers() {
-  std::vector<Buffer<T>> all;
-  for (Buffer<T>& buffer : own_buffers())
-    all.push_back({path_.empty() ? buffer.name : path_ + "." + buffer.name, buffer.value, buffer.in_weights});
-  for (const Child& child : children())
-    for (auto& buffer : child.layer->named_buffers()) all.push_back(std::move(buffer));
-  return all;
+  detail::NetworkState<T>::lend(*this);
+  return detail::NetworkState<T>::buffers(*this);
 }
 
 template <class T>
 Index Layer<T>::parameter_count() const {
   Index count = 0;
-  // Listing the parameters changes nothing; it hands out pointers that are not used to write here.
-  for (const Parameter<T>* parameter : const_cast<Layer*>(this)->parameters())
+  // Listing the parameters changes nothing; the pointers are not used to write here.
+  for (const auto& [name, parameter] : detail::NetworkState<T>::parameters(const_cast<Layer&>(*this)))
     count += static_cast<Index>(parameter->value.size());
   return count;
 }
@@ -164,19 +158,20 @@ Index Layer<T>::parameter_count() const {
 template <class T>
 Index Layer<T>::trainable_parameter_count() const {
   Index count = 0;
-  for (const Parameter<T>* parameter : const_cast<Layer*>(this)->parameters())
+  for (const auto& [name, parameter] : detail::NetworkState<T>::parameters(const_cast<Layer&>(*this)))
     if (parameter->trainable) count += static_cast<Index>(parameter->value.size());
   return count;
 }
 
 template <class T>
 void Layer<T>::freeze(bool on) {
-  for (Parameter<T>* parameter : parameters()) parameter->trainable = !on;
+  for (const auto& [name, parameter] : detail::NetworkState<T>::parameters(*this)) parameter->trainable = !on;
 }
 
 template <class T>
 void Layer<T>::initialize(std::uint64_t seed) {
   Random random(combine_seeds(seed, path_));
+  change_state();
   reset_parameters(random);
   for (const Child& child : children()) child.layer->initialize(seed);
 }

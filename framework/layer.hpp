@@ -13,9 +13,15 @@
 #include "strata/framework/fusion.hpp"
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/random.hpp"
+#include "strata/framework/state_version.hpp"
 #include "strata/framework/tensor.hpp"
 
 namespace strata {
+
+namespace detail {
+template <class T>
+struct NetworkState;
+}
 
 /// A function with parameters. The public calls check shapes and the order of calls; a layer implements the
 /// do_… functions behind them and may rely on those checks. Layers are values: a copy has its own parameters
@@ -109,6 +115,8 @@ class Layer {
   std::vector<std::pair<std::string, Parameter<T>*>> named_parameters();
   std::vector<Parameter<T>*> parameters();
   std::vector<Buffer<T>> named_buffers();
+  /// Without a number once a pointer to a parameter or a buffer of the layer has been given out.
+  const StateVersion& state_version() const { return state_version_; }
   Index parameter_count() const;
   /// Those that are not frozen.
   Index trainable_parameter_count() const;
@@ -138,6 +146,11 @@ class Layer {
   virtual std::vector<Buffer<T>> own_buffers() { return {}; }
   virtual void reset_parameters(Random& /*random*/) {}
 
+  /// For a layer whose parameters or buffers others keep something of: it says so where it gives out a
+  /// pointer to one, and where it changes one itself, but in reset_parameters.
+  void lend_state() { state_version_.lend(); }
+  void change_state() { state_version_.change(); }
+
   /// Backward needs another forward first: what it goes back through has changed.
   void forget_forward() { backward_is_due_ = false; }
 
@@ -148,6 +161,8 @@ class Layer {
   [[noreturn]] void fail_shape(const std::string& expected, const Shape& got) const;
 
  private:
+  friend struct detail::NetworkState<T>;
+
   void begin_backward(const Tensor<T>& dy);
   Layer* search(std::string_view relative_path);
 
@@ -156,6 +171,7 @@ class Layer {
   bool backward_is_due_ = false;
   Shape input_shape_;
   Shape output_shape_;
+  StateVersion state_version_;
 };
 
 /// While one lives, every layer that runs on this thread checks its outputs and input gradients, and throws

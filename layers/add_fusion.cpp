@@ -100,6 +100,12 @@ Tensor<T> AddInference<T>::infer(std::vector<Shared<T>> x) const {
   return y;
 }
 
+template <class T>
+std::optional<double> AddInference<T>::negative_slope() const {
+  if (!relu_) return std::nullopt;
+  return relu_->negative_slope_;
+}
+
 template class AddTraining<float>;
 template class AddTraining<double>;
 template class AddInference<float>;

@@ -1,6 +1,8 @@
 // A sum with what stands behind it.
 #pragma once
 
+#include <optional>
+
 #include "strata/framework/join.hpp"
 #include "strata/layers/leaky_relu.hpp"
 
@@ -32,6 +34,9 @@ class AddInference final : public JoinInference<T> {
   Index size() const override { return relu_ != nullptr; }
   bool takes_pixels() const override { return true; }
   Tensor<T> infer(std::vector<Shared<T>> x) const override;
+
+  /// Of the rectifier behind the sum, if there is one.
+  std::optional<double> negative_slope() const;
 
  private:
   const LeakyReLU<T>* relu_ = nullptr;

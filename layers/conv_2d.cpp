@@ -31,8 +31,15 @@ Conv2D<T>::Conv2D(Index in_channels, Index out_channels, Size2D kernel, Conv2DOp
 }
 
 template <class T>
+Parameter<T>& Conv2D<T>::weight() {
+  this->lend_state();
+  return weight_;
+}
+
+template <class T>
 Parameter<T>& Conv2D<T>::bias() {
   if (!bias_) throw StateError(this->label() + ": was made without a bias");
+  this->lend_state();
   return *bias_;
 }
 

@@ -41,7 +41,7 @@ class Conv2D final : public Layer<T> {
   /// that do not divide both counts.
   Conv2D(Index in_channels, Index out_channels, Size2D kernel, Conv2DOptions options = {});
 
-  Parameter<T>& weight() { return weight_; }
+  Parameter<T>& weight();
   /// Throws StateError if the layer has none.
   Parameter<T>& bias();
 

@@ -54,6 +54,8 @@ class Fingerprint {
 
 template <class T>
 struct ConvolutionInference<T>::Folded {
+  // Of the convolution and of the norm, if there is one, and their tensors as they were when it was made.
+  Versions versions;
   std::vector<Fingerprint<T>> made_from;
   Tensor<T> weight;
   std::optional<Tensor<T>> bias;
@@ -81,21 +83,32 @@ std::vector<const Tensor<T>*> ConvolutionInference<T>::state() const {
 }
 
 template <class T>
+auto ConvolutionInference<T>::versions() const -> Versions {
+  return {convolution_.state_version().number(), norm_ ? norm_->state_version().number() : 0};
+}
+
+template <class T>
+bool ConvolutionInference<T>::is_of_now(const Folded& folded) const {
+  if (const Versions now = versions(); now[0] && now[1]) return now == folded.versions;
+  const auto tensors = state();
+  return std::equal(
+      tensors.begin(), tensors.end(), folded.made_from.begin(), folded.made_from.end(),
+      [](const Tensor<T>* tensor, const Fingerprint<T>& then) { return then.matches(*tensor); });
+}
+
+template <class T>
 auto ConvolutionInference<T>::folded(const kernels::ConvolutionShape& shape) const
     -> std::shared_ptr<const Folded> {
-  const auto now = state();
   std::shared_ptr<const Folded> known;
   {
     const std::lock_guard lock(mutex_);
     known = folded_;
   }
-  if (known && known->filters->serve(shape) &&
-      std::equal(now.begin(), now.end(), known->made_from.begin(), known->made_from.end(),
-                 [](const Tensor<T>* tensor, const Fingerprint<T>& then) { return then.matches(*tensor); }))
-    return known;
+  if (known && known->filters->serve(shape) && is_of_now(*known)) return known;
 
   auto fresh = std::make_shared<Folded>();
-  for (const Tensor<T>* tensor : now) fresh->made_from.emplace_back(*tensor);
+  fresh->versions = versions();
+  for (const Tensor<T>* tensor : state()) fresh->made_from.emplace_back(*tensor);
   fresh->weight = convolution_.weight_.value;
   if (convolution_.bias_) fresh->bias = convolution_.bias_->value;
   if (norm_) {
@@ -121,15 +134,27 @@ kernels::ImageAbilities ConvolutionInference<T>::abilities(const Shape& x) const
   return kernels::image_abilities<T>(convolution_.convolution(x));
 }
 
+// A sum behind a rectified convolution is none of its parts.
 template <class T>
-Tensor<T> ConvolutionInference<T>::infer(Shared<T> x, ImageLayouts layouts) const {
+bool ConvolutionInference<T>::take_join(const JoinInference<T>& join) {
+  const auto* sum = dynamic_cast<const AddInference<T>*>(&join);
+  if (!sum || rectify_ || sum->negative_slope().value_or(0) != 0) return false;
+  sum_ = sum;
+  return true;
+}
+
+template <class T>
+Tensor<T> ConvolutionInference<T>::infer(Shared<T> x, Shared<T> other, ImageLayouts layouts) const {
   kernels::ConvolutionShape shape = convolution_.convolution(x->shape());
-  shape.rectify = rectify_;
   const auto weights = folded(shape);
-  auto y = empty<T>(convolution_.output_shape(x->shape()));
+  const bool adds = other && weights->filters->take_addend(shape, layouts.y);
+  shape.rectify = adds ? sum_->negative_slope().has_value() : rectify_;
+  const T* const addend = adds ? other->data() : nullptr;
+  auto y = adds ? memory_of(other) : empty<T>(convolution_.output_shape(x->shape()));
   weights->filters->convolve(shape, {x->data(), layouts.x}, weights->bias ? weights->bias->data() : nullptr,
-                             {y.data(), layouts.y});
-  return y;
+                             {y.data(), layouts.y, nullptr, addend});
+  if (!other || adds) return y;
+  return sum_->infer({std::move(y), std::move(other)});
 }
 
 template class ConvolutionInference<float>;

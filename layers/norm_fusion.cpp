@@ -49,7 +49,7 @@ Tensor<T> NormFusion<T>::backward(Tensor<T> dy) {
 }
 
 template <class T>
-Tensor<T> NormInference<T>::infer(Shared<T> x, ImageLayouts /*of planes*/) const {
+Tensor<T> NormInference<T>::infer(Shared<T> x, Shared<T> /*other*/, ImageLayouts /*of planes*/) const {
   Tensor<T> y = std::move(x).take();
   norm_.normalize_in_place(y, /*rectify=*/true);
   return y;

@@ -38,7 +38,7 @@ class NormInference final : public InferenceFusion<T> {
   explicit NormInference(const NormalizationLayer<T>& norm) : norm_(norm) {}
 
   Index size() const override { return 2; }
-  Tensor<T> infer(Shared<T> x, ImageLayouts layouts) const override;
+  Tensor<T> infer(Shared<T> x, Shared<T> other, ImageLayouts layouts) const override;
 
  private:
   const NormalizationLayer<T>& norm_;

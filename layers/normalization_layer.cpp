@@ -41,17 +41,20 @@ Shape NormalizationLayer<T>::channel_shape(const char* type, Index channels) {
 template <class T>
 Parameter<T>& NormalizationLayer<T>::weight() {
   if (!weight_) throw StateError(this->label() + ": was made with affine = false and has no weight");
+  this->lend_state();
   return *weight_;
 }
 
 template <class T>
 Parameter<T>& NormalizationLayer<T>::bias() {
   if (!bias_) throw StateError(this->label() + ": was made with affine = false and has no bias");
+  this->lend_state();
   return *bias_;
 }
 
 template <class T>
 void NormalizationLayer<T>::track(RunningStatistics<T> running, bool unbiased) {
+  this->change_state();
   running_ = std::move(running);
   unbiased_ = unbiased;
 }
@@ -61,6 +64,7 @@ RunningStatistics<T>& NormalizationLayer<T>::running() {
   if (!running_)
     throw StateError(this->label() +
                      ": was made with track_running_stats = false and has no running statistics");
+  this->lend_state();
   return *running_;
 }
 
@@ -79,7 +83,10 @@ void NormalizationLayer<T>::keep(Tensor<T> x, normalization::Statistics statisti
   if (!frozen_) {
     statistics_ = std::move(statistics);
     const auto m = static_cast<double>(sets(x.shape()).elements());
-    if (this->training() && running_) running_->update(statistics_, unbiased_ ? m / (m - 1) : 1);
+    if (this->training() && running_) {
+      this->change_state();
+      running_->update(statistics_, unbiased_ ? m / (m - 1) : 1);
+    }
   }
   x_ = std::move(x);
 }

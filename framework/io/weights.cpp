@@ -3,23 +3,34 @@
 #include "strata/framework/io/checksum.hpp"
 #include "strata/framework/io/quote.hpp"
 #include "strata/framework/io/safetensors.hpp"
+#include "strata/framework/network_state.hpp"
 
 namespace strata {
+namespace {
 
 template <class T>
-std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope) {
+std::vector<StateEntry> entries_of(Layer<T>& net, StateScope scope) {
   std::vector<StateEntry> entries;
-  for (auto& [name, parameter] : net.named_parameters()) entries.push_back({name, &parameter->value});
-  for (auto& buffer : net.named_buffers()) {
+  for (auto& [name, parameter] : detail::NetworkState<T>::parameters(net))
+    entries.push_back({name, &parameter->value});
+  for (auto& buffer : detail::NetworkState<T>::buffers(net)) {
     if (scope == StateScope::weights && !buffer.in_weights) continue;
     std::visit([&](auto* place) { entries.push_back({buffer.name, place}); }, buffer.value);
   }
   return entries;
 }
 
+}  // namespace
+
+template <class T>
+std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope) {
+  detail::NetworkState<T>::lend(net);
+  return entries_of(net, scope);
+}
+
 template <class T>
 void save_weights(Layer<T>& net, const std::string& path) {
-  StateDict state = capture(state_of(net));
+  StateDict state = capture(entries_of(net, StateScope::weights));
   state.metadata["format"] = "pt";  // the note by which Python's tools know PyTorch's names and layouts
   detail::add_checksum(state);
   write_safetensors(state, path);
@@ -30,7 +41,9 @@ LoadReport load_weights(Layer<T>& net, const std::string& path, LoadOptions opti
   StateDict state = read_safetensors(path);
   const std::string file = detail::in_quotes(path);
   detail::verify_checksum(state, file);  // files from elsewhere have none
-  return restore(state_of(net), state, file, options);
+  LoadReport report = restore(entries_of(net, StateScope::weights), state, file, options);
+  detail::NetworkState<T>::change(net);
+  return report;
 }
 
 template std::vector<StateEntry> state_of(Layer<float>&, StateScope);
