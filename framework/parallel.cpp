@@ -97,15 +97,21 @@ int num_threads() {
 namespace detail {
 namespace {
 
+void run_alone(const Loop& loop) {
+  for (Index piece = 0; piece < loop.pieces; ++piece) loop.body(loop.context, piece);
+}
+
 void run_by_onetbb(tbb::task_arena& arena, const Loop& loop, bool nested) {
   HandOver start, end;
+  std::atomic<Index> not_begun = loop.pieces;
   const auto run = [&](const tbb::blocked_range<Index>& range) {
+    not_begun.fetch_sub(static_cast<Index>(range.size()), std::memory_order_relaxed);
     start.take();
     struct Give {
       HandOver& to;
       ~Give() { to.give(); }
     } const when_done{end};
-    const InsideLoop inside(loop.nests);
+    const InsideLoop inside(loop.nests, &not_begun);
     // Isolated: where a body has a loop of its own, its thread waits for that loop's pieces, and takes up
     // none of this one's meanwhile.
     tbb::this_task_arena::isolate([&] {
@@ -130,13 +136,12 @@ void run_by_onetbb(tbb::task_arena& arena, const Loop& loop, bool nested) {
 void run_pieces(const Loop& loop) {
   if (loop.pieces <= 0) return;
   ThreadTeam& team = threads().team();
-  if (team.threads() == 1) {
-    for (Index piece = 0; piece < loop.pieces; ++piece) loop.body(loop.context, piece);
-    return;
-  }
+  if (team.threads() == 1) return run_alone(loop);
   // Loops within loops are oneTBB's, and so are, once it shows, those around them: in its loops a thread
   // without a piece helps with those inside.
   const bool nested = InsideLoop::nested();
+  // As long as the loop around has pieces, no thread lacks one: it would only cost to share these.
+  if (nested && InsideLoop::has_more()) return run_alone(loop);
   if (!nested && !loop.nests->load(std::memory_order_relaxed) && team.run(loop)) return;
   team.dismiss();
   run_by_onetbb(team.arena(), loop, nested);

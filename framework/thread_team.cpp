@@ -13,8 +13,6 @@
 namespace strata::detail {
 namespace {
 
-thread_local std::atomic<bool>* loop_of_this_thread = nullptr;
-
 // Those that this process may use: std::thread::hardware_concurrency counts all that are there.
 int processors() {
 #if defined(__linux__)
@@ -93,17 +91,27 @@ Index take_last(std::atomic<std::uint64_t>& share) {
 
 }  // namespace
 
-InsideLoop::InsideLoop(std::atomic<bool>* nests) : outer_(std::exchange(loop_of_this_thread, nests)) {}
+thread_local InsideLoop::Around InsideLoop::around_;
+
+InsideLoop::InsideLoop(std::atomic<bool>* nests, const std::atomic<Index>* not_begun)
+    : outer_(std::exchange(around_, {nests, not_begun})) {}
 
 InsideLoop::~InsideLoop() {
-  loop_of_this_thread = outer_;
+  around_ = outer_;
+}
+
+bool InsideLoop::inside() {
+  return around_.nests != nullptr;
 }
 
 bool InsideLoop::nested() {
-  if (!loop_of_this_thread) return false;
-  if (!loop_of_this_thread->load(std::memory_order_relaxed))
-    loop_of_this_thread->store(true, std::memory_order_relaxed);
+  if (!inside()) return false;
+  if (!around_.nests->load(std::memory_order_relaxed)) around_.nests->store(true, std::memory_order_relaxed);
   return true;
+}
+
+bool InsideLoop::has_more() {
+  return around_.not_begun && around_.not_begun->load(std::memory_order_relaxed) > 0;
 }
 
 ThreadTeam::ThreadTeam(int threads)
@@ -183,7 +191,7 @@ void ThreadTeam::hire(std::size_t members) {
 void ThreadTeam::help(Seat& seat) {
   // This is a thread that waits for a loop, and which oneTBB gave something to do meanwhile: it must not
   // spend here what would keep that loop from returning, nor take up a piece of a loop around it.
-  if (loop_of_this_thread) {
+  if (InsideLoop::inside()) {
     seat.state.store(State::absent, std::memory_order_relaxed);
     return;
   }

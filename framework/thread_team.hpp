@@ -16,16 +16,27 @@ namespace strata::detail {
 /// While it lives, the calling thread is inside a loop: at one of its pieces, or waiting for others to end.
 class InsideLoop {
  public:
-  explicit InsideLoop(std::atomic<bool>* nests);
+  /// `not_begun`: how many of the loop's pieces no thread has taken up, if that is known.
+  explicit InsideLoop(std::atomic<bool>* nests, const std::atomic<Index>* not_begun = nullptr);
   ~InsideLoop();
   InsideLoop(const InsideLoop&) = delete;
   InsideLoop& operator=(const InsideLoop&) = delete;
 
-  /// Whether the calling thread is inside a loop, which is then known to nest.
+  /// Whether the calling thread is inside a loop.
+  static bool inside();
+  /// The same; the loop is then known to nest.
   static bool nested();
+  /// Whether that loop has pieces for every thread that might have none.
+  static bool has_more();
 
  private:
-  std::atomic<bool>* outer_;
+  struct Around {
+    std::atomic<bool>* nests = nullptr;
+    const std::atomic<Index>* not_begun = nullptr;
+  };
+  static thread_local Around around_;
+
+  const Around outer_;
 };
 
 /// An arena of oneTBB for Strata's loops (one of our own leaves an application's thread count alone), with a

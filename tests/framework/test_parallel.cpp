@@ -14,6 +14,7 @@
 
 #include "strata/framework/error.hpp"
 #include "strata/framework/parallel.hpp"
+#include "strata/framework/thread_team.hpp"
 
 namespace strata {
 namespace {
@@ -253,6 +254,28 @@ TEST_P(Parallel, ChangesTheNumberOfThreadsInsideALoop) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, Parallel, testing::Values(1, 2, 3, 8));
+
+TEST(InsideLoop, KnowsWhetherTheLoopAroundHasMore) {
+  std::atomic<bool> nests = false, of_inner = false;
+  std::atomic<Index> not_begun = 1;
+  EXPECT_FALSE(detail::InsideLoop::inside());
+  EXPECT_FALSE(detail::InsideLoop::has_more());
+  {
+    const detail::InsideLoop outer(&nests, &not_begun);
+    EXPECT_TRUE(detail::InsideLoop::has_more());
+    {
+      const detail::InsideLoop inner(&of_inner);
+      EXPECT_FALSE(detail::InsideLoop::has_more());  // as far as anyone knows
+      EXPECT_TRUE(detail::InsideLoop::nested());
+    }
+    EXPECT_TRUE(of_inner && !nests);
+    EXPECT_TRUE(detail::InsideLoop::has_more());
+    not_begun = 0;
+    EXPECT_FALSE(detail::InsideLoop::has_more());
+    std::thread([] { EXPECT_FALSE(detail::InsideLoop::inside()); }).join();
+  }
+  EXPECT_FALSE(detail::InsideLoop::inside());
+}
 
 TEST(ParallelMisuse, RefusesNoThreads) {
   const int before = num_threads();
