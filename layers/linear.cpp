@@ -30,6 +30,15 @@ Index forward_grain_for(Index columns, Index multiply_adds_each) {
   return std::max(kColumns, kMultiplyAdds / std::max<Index>(1, multiply_adds_each));
 }
 
+// Samples that a piece of a forward takes where there are many of few features, or 0: with the weights all in
+// the nearest cache, pieces of samples read nothing twice.
+Index rows_of_a_small_product(Index batch, Index weights) {
+  constexpr Index kMultiplyAdds = Index{1} << 19, kWeights = Index{1} << 14;
+  return weights <= kWeights && batch * weights > 2 * kMultiplyAdds
+             ? kernels::ceil_div(kMultiplyAdds, weights)
+             : 0;
+}
+
 // Samples that are few enough for kernels::ThinProducts. For more, the weights are copied before they are
 // multiplied, unless the product is a small one with AVX-512: a single sample takes that seven times as long.
 Index few_forward() {
@@ -90,24 +99,29 @@ template <class T>
 Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
   const auto batch = static_cast<Index>(x.shape()[0]);
   auto y = empty<T>(this->output_shape(x.shape()));
-  parallel_ranges(out_, forward_grain_for(out_, batch * in_), [&](Index begin, Index end) {
+  const auto multiply = [&](Index row, Index rows, Index column, Index columns) {
+    T* const to = y.data() + row * out_ + column;
     if (bias_)
-      for (Index n = 0; n < batch; ++n)
-        std::copy(&bias_->value(begin), &bias_->value(begin) + (end - begin), y.data() + n * out_ + begin);
-    const kernels::MatrixProduct<T> product{batch,
+      for (Index n = 0; n < rows; ++n) std::copy_n(&bias_->value(column), columns, to + n * out_);
+    const kernels::MatrixProduct<T> product{rows,
                                             in_,
-                                            end - begin,
-                                            x.data(),
+                                            columns,
+                                            x.data() + row * in_,
                                             in_,
                                             1,
-                                            weight_.value.data() + begin * in_,
+                                            weight_.value.data() + column * in_,
                                             in_,
-                                            y.data() + begin,
+                                            to,
                                             out_,
                                             /*accumulate=*/bias_.has_value()};
     batch <= few_forward() ? thin_products<T>().multiply_transposed(product)
                            : kernels::multiply_general(product, Transpose::yes);
-  });
+  };
+  if (const Index rows = rows_of_a_small_product(batch, in_ * out_); rows > 0)
+    parallel_ranges(batch, rows, [&](Index begin, Index end) { multiply(begin, end - begin, 0, out_); });
+  else
+    parallel_ranges(out_, forward_grain_for(out_, batch * in_),
+                    [&](Index begin, Index end) { multiply(0, batch, begin, end - begin); });
   return y;
 }
 

@@ -27,6 +27,7 @@ TYPED_TEST(LinearOf, EqualsTheFormula) {
                                        {5, 1, 4},
                                        {200, 33, 1},
                                        {300, 2, 500},
+                                       {299, 100, 70},
                                        {0, 4, 3}})
     for (const bool bias : {true, false}) {
       Linear<T> layer(static_cast<Index>(in), static_cast<Index>(out), {.bias = bias});
