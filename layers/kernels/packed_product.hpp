@@ -5,8 +5,8 @@
 
 namespace strata::kernels {
 
-/// By the inner loops of the direct convolution, on copies of blocks of a and b; `of_b`: whether b is stored
-/// as (columns, terms). Any alignment.
+/// By the inner loops of the direct convolution, on copies of blocks of b and, where it pays, of a; `of_b`:
+/// whether b is stored as (columns, terms). Any alignment.
 void multiply_packed(const MatrixProduct<float>& product, Transpose of_b = Transpose::no);
 
 /// By OpenBLAS or as above, whichever is faster for its extents with the instruction set in use.

@@ -1,4 +1,5 @@
 // Products of matrices against the loops of their definition.
+#include "strata/framework/cache.hpp"
 #include "strata/framework/instruction_set.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/packed_product.hpp"
@@ -128,6 +129,21 @@ TEST(MatrixProduct, PackedEqualsThePlainLoopsOnEveryInstructionSet) {
 
 TEST(MatrixProduct, PackedWithATransposedMatrixEqualsThePlainLoopsOnEveryInstructionSet) {
   expect_packed_products_equal_the_plain_loops<Transpose::yes>();
+}
+
+TEST(MatrixProduct, PackedEqualsThePlainLoopsWhereRowsFallOnTheSameLines) {
+  const Index before = l1_cache_ways();
+  for (const Index ways : {0, 8, 12}) {
+    set_l1_cache_ways(ways);
+    for (std::uint64_t seed = 0; seed < 30; ++seed) {  // of which a third has rows of 4 KB
+      SCOPED_TRACE(::testing::Message() << seed << ", " << ways << " ways");
+      Random random(seed);
+      const RandomProduct<float> product({pick(random, 1, 100), 1024, pick(random, 1, 40)}, false, true, 1,
+                                         random);
+      product.expect([](const MatrixProduct<float>& p) { kernels::multiply_packed(p, Transpose::yes); });
+    }
+  }
+  set_l1_cache_ways(before);
 }
 
 template <class T>
