@@ -36,8 +36,9 @@ class Chain {
   /// By the way that forward went.
   Shared<T> backward(Shared<T> dy);
   void backward_parameters(Shared<T> dy);
-  /// `other`: as InferenceFusion's, of which the last is asked whether it takes a join.
+  /// `other`: the other input of a join that was taken, as of InferenceFusion.
   Shared<T> infer(Shared<T> x, bool fuse = may_fuse(), ImageLayouts layouts = {}, Shared<T> other = {}) const;
+  /// Whether the last of the fused layers does the work of the join behind them from now on.
   bool take_join(const JoinInference<T>& join);
 
   /// Whether joins do all the work.

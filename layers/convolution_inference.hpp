@@ -1,4 +1,5 @@
-// A convolution as it runs in infer: with the normalization and the ReLU that follow it.
+// A convolution as it runs in infer: with the normalization and the ReLU behind it, or the sum that takes its
+// value.
 #pragma once
 
 #include <array>
