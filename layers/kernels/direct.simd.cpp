@@ -55,7 +55,7 @@ void multiply_tile(const Product& p, Index line, Index place, Index n) {
   for (Index run = 0; run < p.run_count; ++run) {
     Index next = p.runs[run].a;
     const float* b = p.b + p.runs[run].b * b_row + n;
-    for (Index i = 0; i < p.run_length; ++i, next += a_term, b += b_row) {
+    const auto add_term = [&]() __attribute__((always_inline)) {
       Vector factors[vectors];
 #pragma GCC unroll 2
       for (int v = 0; v < vectors; ++v) factors[v] = Vector::load_aligned(b + v * kLanes);
@@ -65,6 +65,15 @@ void multiply_tile(const Product& p, Index line, Index place, Index n) {
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) sums[r][v] = xsimd::fma(factor, factors[v], sums[r][v]);
       }
+      next += a_term;
+      b += b_row;
+    };
+    // Four at a time, for .93 of the time; it gains nothing where every row has an address of its own.
+    if constexpr (adjacent) {
+#pragma GCC unroll 4
+      for (Index i = 0; i < p.run_length; ++i) add_term();
+    } else {
+      for (Index i = 0; i < p.run_length; ++i) add_term();
     }
   }
 

@@ -14,7 +14,7 @@ namespace {
 
 // A block of b, of terms and columns, stays in the L2 cache while the rows of a go by, some at a time. The
 // more terms, the fewer times c goes by; the more columns, the fewer times a does.
-constexpr Index kTerms = 512, kColumns = 256, kRows = 84;
+constexpr Index kTerms = 384, kColumns = 256, kRows = 56;
 // Between rows of a copy of a: their distance must not be a power of two, for then a column would fall on few
 // lines of the cache.
 constexpr Index kGap = 16;
@@ -29,8 +29,37 @@ bool rows_collide(Index distance) {
   return distance * Index{sizeof(float)} % kBytes == 0 && l1_cache_ways() < kEnoughWays;
 }
 
+// Columns that the inner loops take at a time.
+Index strip_width() {
+  return 2 * table<PixelLayout>().lanes;
+}
+
 void copy_rows(const float* from, Index from_row, Index rows, Index columns, float* to, Index to_row) {
   for (Index r = 0; r < rows; ++r) std::copy_n(from + r * from_row, columns, to + r * to_row);
+}
+
+struct Range {
+  Index begin;
+  Index count;
+};
+
+// Columns of b in strips as wide as the inner loops take them, `depth` rows from one to the next. Rows of b
+// are read from end to end: they may lie on a page each.
+void copy_strips(const MatrixProduct<float>& p, Transpose of_b, Range columns, Range terms, float* to,
+                 Index depth) {
+  const auto& layout = table<PixelLayout>();
+  const Index strip = strip_width();
+  if (of_b == Transpose::yes) {
+    for (Index n = 0; n < columns.count; n += strip)
+      layout.to_pixels(p.b + (columns.begin + n) * p.b_row + terms.begin, p.b_row,
+                       smaller(strip, columns.count - n), 1, terms.count, {to + n * depth, 0, strip});
+    return;
+  }
+  for (Index t = 0; t < terms.count; ++t) {
+    const float* const from = p.b + (terms.begin + t) * p.b_row + columns.begin;
+    for (Index n = 0; n < columns.count; n += strip)
+      std::copy_n(from + n, smaller(strip, columns.count - n), to + n * depth + t * strip);
+  }
 }
 
 // Whether vectors of b's columns may be written to c as it lies.
@@ -51,8 +80,7 @@ bool is_faster_packed(const MatrixProduct<float>& p) {
 }  // namespace
 
 void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
-  const auto& layout = table<PixelLayout>();
-  const Index lanes = layout.lanes, strip = 2 * lanes;  // the columns that the inner loops take at a time
+  const Index lanes = table<PixelLayout>().lanes, strip = strip_width();
   const Index width = smaller(kColumns, round_up(p.columns, lanes)), height = smaller(kRows, p.rows),
               depth = std::clamp<Index>(p.terms, 1, kTerms);
   const bool terms_adjoin = p.a_term == 1,
@@ -73,17 +101,7 @@ void multiply_packed(const MatrixProduct<float>& p, Transpose of_b) {
     const Index columns = smaller(width, p.columns - column);
     for (Index term = 0; term == 0 || term < p.terms; term += depth) {
       const Index terms = smaller(depth, p.terms - term);
-      for (Index n = 0; n < columns; n += strip) {
-        const float* const from =
-            p.b + (of_b == Transpose::yes ? (column + n) * p.b_row + term : term * p.b_row + column + n);
-        float* const to = b_block.data() + n * depth;
-        const Index count = smaller(strip, columns - n);
-        if (of_b == Transpose::yes)
-          layout.to_pixels(from, p.b_row, count, 1, terms, {to, 0, strip});
-        else
-          copy_rows(from, p.b_row, terms, count, to, strip);
-      }
-
+      copy_strips(p, of_b, {column, columns}, {term, terms}, b_block.data(), depth);
       for (Index row = 0; row < p.rows; row += height) {
         const Index rows = smaller(height, p.rows - row);
         const float* const a = p.a + row * p.a_row + term * p.a_term;
