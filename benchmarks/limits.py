@@ -108,5 +108,7 @@ LIMITS = [
     Limit(f"{VGG}, 2 threads against 1", 0.55, step(named("Strata, 1 thread"))),
     Limit(f"{VGG}, AVX2 against AVX-512", 1.82, avx2_against_avx512),  # 0.55 of the speed
     Limit("any network and batch, 2 threads against 1", 1.05, two_threads_against_one),
+    Limit("training step with the loader, against a batch at hand", 1.05,
+          lambda rows: largest(matching(rows, part="loading"))),
     Limit("every layer at every shape, against PyTorch", 1.0, layers_against_pytorch),
 ]

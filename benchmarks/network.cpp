@@ -27,15 +27,42 @@ std::shared_ptr<st::Layer<float>> make_network(const json& request, const st::Sh
 }
 
 // Forward, cross-entropy, backward, SGD with momentum.
-std::function<void()> training_step(std::shared_ptr<st::Layer<float>> net, st::Tensor<float> images,
-                                    st::Labels labels) {
+std::function<void(st::Batch<float>)> training_step(std::shared_ptr<st::Layer<float>> net) {
   auto optimizer = std::make_shared<st::SGD<float>>(st::SGDOptions{.learning_rate = 0.01, .momentum = 0.9});
-  return [=, parameters = net->parameters(), loss = st::SoftmaxCrossEntropy<float>{}] {
-    auto result = loss(net->forward(st::copy(images)), labels);
-    net->backward_parameters(std::move(result.gradient));
-    optimizer->step(parameters);
-  };
+  return
+      [=, parameters = net->parameters(), loss = st::SoftmaxCrossEntropy<float>{}](st::Batch<float> batch) {
+        auto result = loss(net->forward(std::move(batch.samples)), batch.labels);
+        net->backward_parameters(std::move(result.gradient));
+        optimizer->step(parameters);
+      };
 }
+
+// Batches of one epoch after the other, with as many images as CIFAR-10 has and its usual augmentation.
+class Batches {
+ public:
+  explicit Batches(st::Index size) : Batches(size, st::synthetic(50'000)) {}
+
+  st::Batch<float> next() {
+    auto batch = loader_.next();
+    while (!batch) {
+      loader_.start_epoch(++epoch_);
+      batch = loader_.next();
+    }
+    return std::move(*batch);
+  }
+
+ private:
+  Batches(st::Index size, const std::shared_ptr<const st::ImageDataset>& images)
+      : loader_(images, {.batch_size = size,
+                         .drop_last = true,
+                         .augmentation = {.crop_padding = 4, .horizontal_flip = true, .cutout = 8},
+                         .standardization = st::standardization_of(*images)}) {
+    loader_.start_epoch(epoch_);
+  }
+
+  st::DataLoader<float> loader_;
+  st::Index epoch_ = 0;
+};
 
 Work prepare(const json& request) {
   st::set_num_threads(request.at("threads"));
@@ -53,7 +80,16 @@ Work prepare(const json& request) {
   if (task == "train") {
     st::Labels labels;
     for (std::size_t i = 0; i < batch; ++i) labels.push_back(static_cast<std::int32_t>(random.below(10)));
-    work.call = training_step(net, std::move(images), std::move(labels));
+    work.call = [=, step = training_step(net)] { step({st::copy(images), labels}); };
+  } else if (task == "train-loaded") {
+    work.call = [step = training_step(net), batches = std::make_shared<Batches>(batch)] {
+      step(batches->next());
+    };
+  } else if (task == "wait") {  // between training steps
+    const auto batches = std::make_shared<Batches>(batch);
+    const auto next = std::make_shared<st::Batch<float>>(batches->next());
+    work.before = [=, step = training_step(net)] { step(std::move(*next)); };
+    work.call = [=] { *next = batches->next(); };
   } else if (task == "infer") {
     net->eval();
     work.call = [=] { net->infer(images); };

@@ -41,6 +41,10 @@ class Programs:
         name = f"Strata, {threads} thread{'s' if threads > 1 else ''}" if threads else "Strata"
         return Program(name, "Strata", (str(self.built("network")),), case=(("threads", threads),) if threads else ())
 
+    def strata_doing(self, task, name):
+        """Strata at another task than the case's."""
+        return Program(name, "Strata", (str(self.built("network")),), case=(("task", task),))
+
     def strata_avx2(self):
         """Strata with AVX2's kernels, where it would use AVX-512's."""
         missing = "" if "avx512f" in pathlib.Path("/proc/cpuinfo").read_text() else "no AVX-512 here"

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures Strata beside its peers and writes docs/benchmarks.json and docs/benchmarks.md.
 
-Parts: step, inference, layers, accuracy, scaling, footprint; all of them, in at most half an hour, unless some are
+Parts: step, inference, layers, loading, accuracy, scaling, footprint; all of them, in at most half an hour, unless some are
 named. What is not measured again stays in the files. A peer that is not installed, or fails, is left out, and the page
 says so.
 """
@@ -17,7 +17,7 @@ from programs import HERE, Pool, Programs
 from session import Session
 
 # Minutes of each part.
-PLAN = {"step": 10.5, "inference": 2.5, "layers": 4.5, "accuracy": 6, "scaling": 3, "footprint": 2.5}
+PLAN = {"step": 10.5, "inference": 2.5, "layers": 4.5, "loading": 1, "accuracy": 6, "scaling": 3, "footprint": 2.5}
 
 
 def main():
