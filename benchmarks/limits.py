@@ -97,7 +97,7 @@ LIMITS = [
       for batch, at_most in ((64, 0.8), (8, 0.9), (1, 1.0))],
     *[Limit(f"{layer} {direction}, against PyTorch", 0.5, norm(layer, direction))
       for layer in ("SpatialBatchNorm + ReLU", "InstanceNorm2D") for direction in ("forward", "backward")],
-    *[Limit(f"{layer} {direction}, against the memory floor", 1.35, norm_floor(layer, direction))
+    *[Limit(f"{layer} {direction}, tensors of {LARGE_BYTES >> 20} MB or more, against the memory floor", 1.35, norm_floor(layer, direction))
       for layer in ("SpatialBatchNorm + ReLU", "InstanceNorm2D") for direction in ("forward", "backward")],
     Limit("Fashion-MNIST to 92 %, against PyTorch", 0.4, lambda rows: largest(matching(rows, part="accuracy"))),
     Limit(f"{VGG}, against tiny-dnn", 0.02, step(named("tiny-dnn"))),

@@ -37,7 +37,7 @@ std::function<void(st::Batch<float>)> training_step(std::shared_ptr<st::Layer<fl
       };
 }
 
-// Batches of one epoch after the other, with as many images as CIFAR-10 has and its usual augmentation.
+// Batches of one epoch after the other, with as many images as CIFAR-10 has and all augmentations on.
 class Batches {
  public:
   explicit Batches(st::Index size) : Batches(size, st::synthetic(50'000)) {}

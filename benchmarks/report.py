@@ -8,7 +8,8 @@ def write(rows, folder):
     sections = [slower_layers(rows), machine(rows), limits(rows)]
     for part, title, section in (
             ("step", "Training step", networks), ("inference", "Evaluation", networks),
-            ("layers", "Layers alone", layers), ("loading", "Loading data", loading), ("accuracy", "Time to an accuracy", accuracy),
+            ("layers", "Layers alone", layers), ("loading", "Loading data", loading),
+            ("accuracy", "Time to an accuracy", accuracy),
             ("scaling", "How cost grows", lambda mine: growth(mine, folder)),
             ("footprint", "Footprint", footprint)):
         mine = [row for row in rows if row["part"] == part]
@@ -65,8 +66,8 @@ def machine(rows):
         if rows else "Nothing has been measured. "
     return (text + "Peers: " + ", ".join(f"{library} {version}" for library, version in versions) + ".\n\n"
             "`./dev bench` measures everything anew, `./dev bench NAME` a part (step, inference, layers, loading, "
-            "accuracy, scaling, footprint), and writes this page and `benchmarks.json`; `./dev peers` installs the peers. "
-            "Programs take turns, round by round, on the same work; a figure is the median of all calls, with the "
+            "accuracy, scaling, footprint), and writes this page and `benchmarks.json`; `./dev peers` installs the "
+            "peers. Programs take turns, round by round, on the same work; a figure is the median of all calls, with the "
             "first and the third quartile. A ratio is our time over the peer's: below 1 we are faster. float, "
             "2 threads unless said.")
 
@@ -117,7 +118,8 @@ def loading(rows):
            "many threads as cores the loader, which is told that there is room for another batch, may take the core of "
            "the step that tells it.")
     return how + "\n\n" + table(
-        ["", "batch", "threads", "with the loader, ms", "batch at hand, ms", "ratio", "waits, us", "99 % wait less, us"],
+        ["", "batch", "threads", "with the loader, ms", "batch at hand, ms", "ratio", "waits, us",
+         "99 % wait less, us"],
         [[row["benchmark"], str(row["batch"]), str(row["threads"]), with_spread(row["ours"], row["ours_quartiles"]),
           with_spread(row["theirs"], row["peer_quartiles"]), ratio(row["ratio"]), number(1e3 * row["wait_ms"]),
           number(1e3 * row["wait_ms_99"])] for row in measured(rows)])

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Measures Strata beside its peers and writes docs/benchmarks.json and docs/benchmarks.md.
 
-Parts: step, inference, layers, loading, accuracy, scaling, footprint; all of them, in at most half an hour, unless some are
-named. What is not measured again stays in the files. A peer that is not installed, or fails, is left out, and the page
-says so.
+Parts: step, inference, layers, loading, accuracy, scaling, footprint; all of them, in at most half an hour, unless
+some are named. What is not measured again stays in the files. A peer that is not installed, or fails, is left out, and
+the page says so.
 """
 import argparse
 import importlib
