@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "strata/strata.hpp"
 
 namespace benchmarks {

@@ -15,8 +15,8 @@
 #include <nlohmann/json.hpp>
 
 #include "benchmarks/layer_factory.hpp"
-#include "strata/framework/blas.hpp"
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/blas.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 
 namespace st = strata;
 using benchmarks::Subject;

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 #include <iostream>
-#include <strata/framework/table.hpp>
+#include <strata/framework/text_table.hpp>
 #include <strata/strata.hpp>
 
 #include <CLI/CLI.hpp>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "strata/framework/error.hpp"
-#include "strata/framework/fusion.hpp"
+#include "strata/framework/graph/fusion.hpp"
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/random.hpp"
 #include "strata/framework/state_version.hpp"

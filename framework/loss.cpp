@@ -5,7 +5,7 @@
 #include <string>
 
 #include "strata/framework/error.hpp"
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {
 namespace {

@@ -6,7 +6,7 @@
 #include <ostream>
 
 #include "strata/framework/error.hpp"
-#include "strata/framework/table.hpp"
+#include "strata/framework/text_table.hpp"
 
 namespace strata {
 namespace {

@@ -1,6 +1,6 @@
 #include "strata/framework/philox.hpp"
 
-#include "strata/framework/instruction_set.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
 
 namespace strata::kernels {
 namespace {

@@ -8,9 +8,9 @@
 
 #include <Random123/philox.h>
 
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
 #include "strata/framework/philox.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {
 namespace {

@@ -1,8 +1,8 @@
 #include "strata/framework/tensor.hpp"
 
 #include "strata/framework/elementwise.hpp"
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {
 

@@ -6,7 +6,7 @@
 #include <xtensor/xarray.hpp>
 
 #include "strata/framework/index.hpp"
-#include "strata/framework/memory.hpp"
+#include "strata/framework/runtime/memory.hpp"
 
 namespace strata {
 

@@ -1,6 +1,6 @@
 #include "strata/layers/add.hpp"
 
-#include "strata/layers/add_fusion.hpp"
+#include "strata/layers/fusion/add_fusion.hpp"
 
 namespace strata {
 

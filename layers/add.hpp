@@ -1,7 +1,7 @@
 // Add: the sum of branches.
 #pragma once
 
-#include "strata/framework/join.hpp"
+#include "strata/framework/graph/join.hpp"
 
 namespace strata {
 

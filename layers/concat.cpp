@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "strata/framework/elementwise.hpp"
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {
 namespace {

@@ -1,7 +1,7 @@
 // Concat: branches side by side.
 #pragma once
 
-#include "strata/framework/join.hpp"
+#include "strata/framework/graph/join.hpp"
 
 namespace strata {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <sstream>
 
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/dropout.hpp"
 
 namespace strata {

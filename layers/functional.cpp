@@ -1,7 +1,7 @@
 #include "strata/layers/functional.hpp"
 
 #include "strata/framework/error.hpp"
-#include "strata/layers/running_statistics.hpp"
+#include "strata/layers/normalization/running_statistics.hpp"
 
 namespace strata {
 namespace {

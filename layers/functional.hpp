@@ -1,7 +1,7 @@
 // Batch normalization as plain functions, with the meaning that course CS231n gives them.
 #pragma once
 
-#include "strata/layers/normalization.hpp"
+#include "strata/layers/kernels/normalization/normalization.hpp"
 
 namespace strata {
 

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/index_math.hpp"
-#include "strata/layers/kernels/packed_product.hpp"
-#include "strata/layers/kernels/thin_products.hpp"
+#include "strata/layers/kernels/product/packed_product.hpp"
+#include "strata/layers/kernels/product/thin_products.hpp"
 
 namespace strata {
 namespace {

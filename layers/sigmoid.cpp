@@ -1,7 +1,7 @@
 #include "strata/layers/sigmoid.hpp"
 
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/squashing.hpp"
 
 namespace strata {

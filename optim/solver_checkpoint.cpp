@@ -5,13 +5,13 @@
 #include <cmath>
 #include <limits>
 
-#include "strata/framework/blas.hpp"
 #include "strata/framework/error.hpp"
-#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/io/checksum.hpp"
 #include "strata/framework/io/quote.hpp"
 #include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
+#include "strata/framework/runtime/blas.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/version.hpp"
 #include "strata/optim/checkpoint_folder.hpp"
 #include "strata/optim/solver.hpp"

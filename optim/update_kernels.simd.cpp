@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "strata/framework/instruction_set.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
 
 namespace strata::kernels {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <cmath>
 
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
 #include "strata/framework/parameter.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "strata/optim/option_check.hpp"
 #include "strata/optim/update_kernels.hpp"
 

@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / "build/mutate"
 BUILD = COPY / "build/mutate"
 TESTS = BUILD / "tests/strata_tests"
-COPIED = ["framework", "layers", "optim", "tests", "cmake", "strata.hpp", "CMakeLists.txt", "CMakePresets.json",
+COPIED = ["framework", "layers", "optim", "include", "tests", "cmake", "strata.hpp", "CMakeLists.txt", "CMakePresets.json",
           "README.md"]
 MUTATED = ["layers", "optim"]
 EQUIVALENTS = ROOT / "tests/mutate_equivalents.txt"

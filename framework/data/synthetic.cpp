@@ -5,8 +5,8 @@
 #include <cstdlib>
 
 #include "strata/framework/error.hpp"
-#include "strata/framework/parallel.hpp"
 #include "strata/framework/random.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {
 namespace {

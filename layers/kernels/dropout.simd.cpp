@@ -1,8 +1,8 @@
 #include "strata/layers/kernels/dropout.hpp"
 
-#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/philox.hpp"
-#include "strata/layers/kernels/bit_mask.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/layers/kernels/simd/bit_mask.hpp"
 
 namespace strata::kernels {
 namespace {

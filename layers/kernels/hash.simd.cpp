@@ -3,7 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "strata/framework/instruction_set.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
 
 namespace strata::kernels {
 namespace {

@@ -1,7 +1,7 @@
 #include "strata/layers/kernels/rectifier.hpp"
 
-#include "strata/framework/instruction_set.hpp"
-#include "strata/layers/kernels/bit_mask.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/layers/kernels/simd/bit_mask.hpp"
 
 namespace strata::kernels {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "strata/framework/index.hpp"
-#include "strata/framework/memory.hpp"
+#include "strata/framework/runtime/memory.hpp"
 
 namespace strata::kernels {
 

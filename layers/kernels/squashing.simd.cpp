@@ -4,7 +4,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/instruction_set.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
 
 namespace strata::kernels {
 namespace {

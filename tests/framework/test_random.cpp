@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "strata/framework/instruction_set.hpp"
 #include "strata/framework/random.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
 
 namespace strata {
 namespace {

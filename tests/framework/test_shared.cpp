@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "strata/framework/join.hpp"
+#include "strata/framework/graph/join.hpp"
 #include "strata/framework/shared.hpp"
 
 namespace strata {

@@ -1,8 +1,8 @@
 // A checkpoint that is refused must leave the network and the Solver as they were.
 #include "strata/framework/data/in_memory.hpp"
 #include "strata/framework/error.hpp"
+#include "strata/framework/graph/sequential.hpp"
 #include "strata/framework/io/weights.hpp"
-#include "strata/framework/sequential.hpp"
 #include "strata/layers/dropout.hpp"
 #include "strata/layers/linear.hpp"
 #include "strata/optim/adam.hpp"

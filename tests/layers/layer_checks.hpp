@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "strata/framework/gradient_check.hpp"
+#include "strata/framework/graph/gradient_check.hpp"
 #include "strata/strata.hpp"
 
 namespace strata::testing {

@@ -6,13 +6,13 @@
 #include <limits>
 
 #include "strata/framework/data/in_memory.hpp"
+#include "strata/framework/graph/sequential.hpp"
 #include "strata/framework/random.hpp"
-#include "strata/framework/sequential.hpp"
-#include "strata/layers/conv_2d.hpp"
+#include "strata/layers/convolution/conv_2d.hpp"
 #include "strata/layers/dropout.hpp"
 #include "strata/layers/flatten.hpp"
 #include "strata/layers/linear.hpp"
-#include "strata/layers/max_pool_2d.hpp"
+#include "strata/layers/pooling/max_pool_2d.hpp"
 #include "strata/layers/relu.hpp"
 #include "strata/optim/solver.hpp"
 

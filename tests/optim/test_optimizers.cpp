@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 
 #include "strata/framework/error.hpp"
-#include "strata/framework/instruction_set.hpp"
-#include "strata/framework/parallel.hpp"
 #include "strata/framework/random.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "strata/optim/adagrad.hpp"
 #include "strata/optim/adam.hpp"
 #include "strata/optim/gradient_norm.hpp"

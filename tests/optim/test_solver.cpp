@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "strata/framework/parallel.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "strata/optim/adagrad.hpp"
 #include "strata/optim/adam.hpp"
 #include "strata/optim/evaluation.hpp"

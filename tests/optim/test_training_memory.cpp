@@ -8,9 +8,9 @@
 #include <gtest/gtest.h>
 
 #include "strata/framework/io/weights.hpp"
-#include "strata/framework/memory.hpp"
-#include "strata/framework/parallel.hpp"
-#include "strata/layers/spatial_batch_norm.hpp"
+#include "strata/framework/runtime/memory.hpp"
+#include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/normalization/spatial_batch_norm.hpp"
 #include "strata/optim/adam.hpp"
 #include "tests/optim/solver_fixtures.hpp"
 

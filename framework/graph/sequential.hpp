@@ -1,0 +1,73 @@
+// Sequential: layers one after the other.
+#pragma once
+
+#include <concepts>
+
+#include "strata/framework/graph/chain.hpp"
+
+namespace strata {
+
+/// y = f_n(… f_1(x)). Children are named "0", "1", … unless a name is given; Sequentials nest.
+template <class T>
+class Sequential final : public Layer<T> {
+ public:
+  // Defined in the library, with copies and moves, as Parameter's.
+  Sequential();
+  template <class... Layers>
+  requires(sizeof...(Layers) > 0 && (std::derived_from<std::remove_cvref_t<Layers>, Layer<T>> &&
+                                     ...)) explicit Sequential(Layers&&... layers) {
+    (add(std::forward<Layers>(layers)), ...);
+  }
+
+  Sequential(const Sequential& other);
+  Sequential(Sequential&&) noexcept;
+  Sequential& operator=(const Sequential& other);
+  Sequential& operator=(Sequential&&) noexcept;
+  ~Sequential() override;
+
+  /// Appends a layer. Throws GraphError for a name that is taken, empty or holds a dot at an end.
+  Sequential& add(std::string name, std::unique_ptr<Layer<T>> layer);
+  Sequential& add(std::unique_ptr<Layer<T>> layer) {
+    return add(std::to_string(layers_.size()), std::move(layer));
+  }
+  // Cold, as a network is built once: the compiler spends less time on it.
+  template <std::derived_from<Layer<T>> L>
+  [[gnu::cold]] Sequential& add(std::string name, L layer) {
+    return add(std::move(name), std::make_unique<L>(std::move(layer)));
+  }
+  template <std::derived_from<Layer<T>> L>
+  [[gnu::cold]] Sequential& add(L layer) {
+    return add(std::to_string(layers_.size()), std::move(layer));
+  }
+
+  Index size() const { return static_cast<Index>(layers_.size()); }
+  Layer<T>& operator[](Index i) { return *layers_.at(static_cast<std::size_t>(i)).layer; }
+
+  Shape output_shape(const Shape& input) const override;
+  std::uint64_t multiply_adds(const Shape& input) const override;
+  std::vector<typename Layer<T>::Step> steps(const Shape& input) const override;
+  bool is_per_sample() const override;
+  std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Sequential>(*this); }
+  std::string type() const override { return "Sequential"; }
+  std::vector<typename Layer<T>::Child> children() override;
+
+ protected:
+  Tensor<T> do_forward(Tensor<T> x) override { return chain_.forward(std::move(x)).take(); }
+  Tensor<T> do_backward(Tensor<T> dy) override { return chain_.backward(std::move(dy)).take(); }
+  void do_backward_parameters(Tensor<T> dy) override { chain_.backward_parameters(std::move(dy)); }
+  Tensor<T> do_infer(Tensor<T> x) const override;
+
+ private:
+  struct Entry {
+    std::string name;
+    std::unique_ptr<Layer<T>> layer;
+  };
+  void connect(const Chain<T>* like);
+
+  std::vector<Entry> layers_;
+  Chain<T> chain_;
+};
+
+extern template class Sequential<float>;
+
+}  // namespace strata

@@ -1,0 +1,151 @@
+#include "strata/framework/runtime/parallel.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include "strata/framework/error.hpp"
+#include "strata/framework/runtime/hand_over.hpp"
+#include "strata/framework/runtime/thread_team.hpp"
+
+namespace strata {
+namespace {
+
+// The processors that this process may use, two threads of one core counted once where the system tells.
+// (oneTBB would ask hwloc, which writes to stderr where there is no /sys.)
+int physical_cores() {
+  std::set<std::string> cores;
+  std::error_code ignored;
+  for (const auto& cpu : std::filesystem::directory_iterator("/sys/devices/system/cpu", ignored)) {
+    std::string threads;
+    if (std::getline(std::ifstream(cpu.path() / "topology/thread_siblings_list"), threads))
+      cores.insert(threads);
+  }
+  const int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return cores.empty() ? processors : std::min(processors, static_cast<int>(cores.size()));
+}
+
+int default_num_threads() {
+  if (const char* text = std::getenv("STRATA_NUM_THREADS")) {
+    char* end = nullptr;
+    const long count = std::strtol(text, &end, 10);
+    if (end == text || *end != '\0' || count < 1 || count > 1024)
+      throw ArgumentError("STRATA_NUM_THREADS must be a number from 1 to 1024, got '" + std::string(text) +
+                          "'");
+    return static_cast<int>(count);
+  }
+  return physical_cores();
+}
+
+// oneTBB starts no more threads than there are processors, and complains on stderr, unless it is told to.
+std::unique_ptr<tbb::global_control> allow_threads(int count) {
+  if (count <= static_cast<int>(std::thread::hardware_concurrency())) return nullptr;
+  return std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, count);
+}
+
+class Threads {
+ public:
+  Threads() { set(default_num_threads()); }
+
+  void set(int count) {
+    const std::scoped_lock lock(mutex_);
+    detail::ThreadTeam* const now = team_.load(std::memory_order_relaxed);
+    if (now && now->threads() == count) return;
+    allowed_ = allow_threads(count);
+    // Release, and acquire below: who gets a new team finds it made. A loop under way keeps the old one.
+    team_.store(&teams_.try_emplace(count, count).first->second, std::memory_order_release);
+  }
+
+  detail::ThreadTeam& team() { return *team_.load(std::memory_order_acquire); }
+
+ private:
+  std::mutex mutex_;
+  std::unique_ptr<tbb::global_control> allowed_;
+  std::map<int, detail::ThreadTeam> teams_;
+  std::atomic<detail::ThreadTeam*> team_ = nullptr;
+};
+
+// Teams stay for as long as the process: helpers may be on their seats until it ends.
+Threads& threads() {
+  static Threads& instance = *new Threads;
+  return instance;
+}
+
+}  // namespace
+
+void set_num_threads(int count) {
+  if (count < 1) throw ArgumentError("set_num_threads: at least 1 is needed, got " + std::to_string(count));
+  threads().set(count);
+}
+
+int num_threads() {
+  return threads().team().threads();
+}
+
+namespace detail {
+namespace {
+
+void run_alone(const Loop& loop) {
+  for (Index piece = 0; piece < loop.pieces; ++piece) loop.body(loop.context, piece);
+}
+
+void run_by_onetbb(tbb::task_arena& arena, const Loop& loop, bool nested) {
+  HandOver start, end;
+  std::atomic<Index> not_begun = loop.pieces;
+  const auto run = [&](const tbb::blocked_range<Index>& range) {
+    not_begun.fetch_sub(static_cast<Index>(range.size()), std::memory_order_relaxed);
+    start.take();
+    struct Give {
+      HandOver& to;
+      ~Give() { to.give(); }
+    } const when_done{end};
+    const InsideLoop inside(loop.nests, &not_begun);
+    // Isolated: where a body has a loop of its own, its thread waits for that loop's pieces, and takes up
+    // none of this one's meanwhile.
+    tbb::this_task_arena::isolate([&] {
+      for (Index piece = range.begin(); piece < range.end(); ++piece) loop.body(loop.context, piece);
+    });
+  };
+  struct Take {
+    HandOver& from;
+    ~Take() { from.take(); }
+  } const at_return{end};
+  const InsideLoop waiting(loop.nests);
+  const auto all = [&] {
+    tbb::parallel_for(tbb::blocked_range<Index>(0, loop.pieces, 1), run, tbb::simple_partitioner{});
+  };
+  start.give();
+  // Isolated as well: a thread that comes from outside of the arena brings no isolation with it.
+  arena.execute([&] { nested ? tbb::this_task_arena::isolate(all) : all(); });
+}
+
+}  // namespace
+
+void run_pieces(const Loop& loop) {
+  if (loop.pieces <= 0) return;
+  ThreadTeam& team = threads().team();
+  if (team.threads() == 1) return run_alone(loop);
+  // Loops within loops are oneTBB's, and so are, once it shows, those around them: in its loops a thread
+  // without a piece helps with those inside.
+  const bool nested = InsideLoop::nested();
+  // As long as the loop around has pieces, no thread lacks one: it would only cost to share these.
+  if (nested && InsideLoop::has_more()) return run_alone(loop);
+  if (!nested && !loop.nests->load(std::memory_order_relaxed) && team.run(loop)) return;
+  team.dismiss();
+  run_by_onetbb(team.arena(), loop, nested);
+}
+
+}  // namespace detail
+}  // namespace strata

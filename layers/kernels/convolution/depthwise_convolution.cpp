@@ -1,0 +1,144 @@
+#include "strata/layers/kernels/convolution/depthwise_convolution.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/convolution/depthwise.hpp"
+#include "strata/layers/kernels/convolution/pixels.hpp"
+#include "strata/layers/kernels/product/row_blocks.hpp"
+#include "strata/layers/kernels/scratch.hpp"
+
+namespace strata::kernels {
+namespace {
+
+// Taps and masks of a filter for planes of a size.
+class Geometry {
+ public:
+  explicit Geometry(const ConvolutionShape& s)
+      : plane(s.in_size()),
+        mask_size_(round_up(plane, table<PixelLayout>().lanes)),
+        margin_(s.padding.h * s.in.w + s.padding.w),
+        bits_(static_cast<std::size_t>(s.kernel.w * mask_size_)),
+        masks_(static_cast<std::size_t>(s.kernel.w)) {
+    for (Index j = 0; j < s.kernel.w; ++j) {
+      const Index shift = j * s.dilation.w - s.padding.w;
+      if (shift == 0) continue;
+      float* const bits = &bits_[static_cast<std::size_t>(j * mask_size_)];
+      for (Index p = 0; p < plane; ++p) {
+        const Index column = p % s.in.w + shift;
+        bits[p] = std::bit_cast<float>(column >= 0 && column < s.in.w ? ~std::uint32_t{0} : 0);
+      }
+      masks_[static_cast<std::size_t>(j)] = bits;
+    }
+    taps = {s.kernel.h, s.kernel.w, -margin_, s.dilation.h * s.in.w, s.dilation.w, masks_.data()};
+  }
+  Geometry(const Geometry&) = delete;
+
+  Index plane;  // elements of a plane
+  DepthwiseTaps taps;
+
+  /// A plane with zeros around it.
+  class Room {
+   public:
+    explicit Room(const Geometry& geometry)
+        : geometry_(geometry),
+          scratch_(2 * geometry.margin_ + geometry.mask_size_),
+          first_(scratch_.data() + geometry.margin_) {
+      std::fill_n(scratch_.data(), 2 * geometry.margin_ + geometry.mask_size_, 0.0f);
+    }
+    const float* hold(const float* plane) {
+      std::copy_n(plane, geometry_.plane, first_);
+      return first_;
+    }
+
+   private:
+    const Geometry& geometry_;
+    Scratch<float> scratch_;
+    float* const first_;
+  };
+
+ private:
+  Index mask_size_;
+  Index margin_;  // how far the first tap is before a pixel, and the last one behind it
+  std::vector<float> bits_;
+  std::vector<const float*> masks_;
+};
+
+// Planes that are worth a piece of work.
+Index grain(const ConvolutionShape& s) {
+  constexpr Index kMultiplyAdds = Index{1} << 18;
+  return std::max<Index>(1, kMultiplyAdds / (s.in_size() * s.filter_size()));
+}
+
+void correlate(const ConvolutionShape& s, const float* x, const float* weight, const float* bias, float* y) {
+  const Geometry g(s);
+  parallel_ranges(s.batch * s.in_channels, grain(s), [&](Index begin, Index end) {
+    Geometry::Room room(g);
+    for (Index i = begin; i < end; ++i) {
+      const Index c = i % s.in_channels;
+      table<Depthwise>().correlate(room.hold(x + i * g.plane), g.taps, weight + c * s.filter_size(),
+                                   bias ? bias[c] : 0.0f, y + i * g.plane, g.plane);
+    }
+  });
+}
+
+}  // namespace
+
+// Measured: of wider planes the grouped convolution, which loads a row once for all its taps, is faster.
+bool depthwise_applies(const ConvolutionShape& s) {
+  constexpr Index kWidest = 16, kLargest = Index{1} << 15;
+  return s.groups == s.in_channels && s.out_channels == s.in_channels && s.stride == Size2D(1) &&
+         s.in == s.out && s.in.w <= kWidest && s.in_size() <= kLargest;
+}
+
+void depthwise_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
+                        float* y) {
+  correlate(s, x, weight, bias, y);
+}
+
+// Sizes are the same, so that the paddings on both sides are, too: dx is the correlation of dy with the
+// filters turned by 180 degrees.
+void depthwise_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
+                                      const float* bias, float* dx) {
+  const Scratch<float> turned(s.in_channels * s.filter_size());
+  for (Index c = 0; c < s.in_channels; ++c)
+    std::reverse_copy(weight + c * s.filter_size(), weight + (c + 1) * s.filter_size(),
+                      turned.data() + c * s.filter_size());
+  correlate(s, dy, turned.data(), bias, dx);
+}
+
+void depthwise_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
+                                         float* dweight) {
+  const Geometry g(s);
+  const Index lanes = table<PixelLayout>().lanes, taps = s.filter_size(), sums_size = taps * lanes;
+  const Partials parts(s.batch, s.in_channels * sums_size * Index{sizeof(float)});
+  Scratch<float> sums(parts.count * s.in_channels * sums_size);  // [part][channel][tap][lane]
+  parallel_ranges(parts.count * s.in_channels, std::max<Index>(1, grain(s) / parts.blocks_each),
+                  [&](Index begin, Index end) {
+                    Geometry::Room x_room(g), dy_room(g);
+                    for (Index i = begin; i < end; ++i) {
+                      const Index c = i % s.in_channels, first = i / s.in_channels * parts.blocks_each;
+                      float* const sum = sums.data() + i * sums_size;
+                      std::fill_n(sum, sums_size, 0.0f);
+                      for (Index n = first; n < std::min(first + parts.blocks_each, s.batch); ++n) {
+                        const Index plane = (n * s.in_channels + c) * g.plane;
+                        table<Depthwise>().add_products(x_room.hold(x + plane), g.taps,
+                                                        dy_room.hold(dy + plane), g.plane, sum);
+                      }
+                    }
+                  });
+  for (Index i = 0; i < s.in_channels * taps; ++i) {
+    float total = 0;
+    for (Index part = 0; part < parts.count; ++part) {
+      const float* const of_part = sums.data() + part * s.in_channels * sums_size + i * lanes;
+      total += std::accumulate(of_part, of_part + lanes, 0.0f);
+    }
+    dweight[i] = total;
+  }
+}
+
+}  // namespace strata::kernels

@@ -1,0 +1,112 @@
+#include "strata/layers/kernels/convolution/direct_convolution.hpp"
+
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/convolution/direct_correlation.hpp"
+#include "strata/layers/kernels/convolution/padded_bias.hpp"
+
+namespace strata::kernels {
+namespace {
+
+void correlate(const Correlation& s, const FilterMatrix& matrix, const float* filters, const float* bias,
+               bool rectify) {
+  const auto& layout = table<PixelLayout>();
+  const auto& kernel = table<Direct>();
+  const RowBlocks blocks = s.blocks(matrix.columns);
+  const PaddedBias padded_bias(bias, s.groups, s.out(), matrix.columns);
+  parallel_for(blocks.count() * s.groups, [&](Index piece) {
+    const RowBlock block = blocks[piece / s.groups];
+    const Index group = piece % s.groups;
+    const bool from_place = s.reads_in_place(), in_place = s.y_layout == ImageLayout::pixels;
+    PixelScratch padded(from_place ? 0 : s.input_rows(block.rows), s.input_columns(), s.in());
+    const PixelScratch output(in_place ? 0 : block.rows, s.y.size.w, matrix.columns);
+    if (!from_place) padded.clear_beside(s.padding.w, s.x.size.w);
+    const auto bands = s.column_bands(from_place ? s.x.pixels(0, 0) : padded.view());
+    for (Index n = block.image; n < block.image + block.images; ++n) {
+      if (!from_place) s.load(layout, block, n, group, padded.view());
+      const Pixels input = from_place ? s.x.pixels(n, block.first_row * s.stride.h) : padded.view();
+      const Pixels results = in_place ? s.y.pixels(n, block.first_row) : output.view();
+      const auto taps_of = [&](Index row) { return s.taps_inside(block.first_row + row); };
+      for_each_band(block.rows, taps_of, [&](Index first, Index rows, RowRange taps) {
+        for (const ColumnBand& band : bands)
+          kernel.multiply({.rows = rows * band.count,
+                           .line_rows = band.count,
+                           .columns = matrix.columns,
+                           .run_count = taps.count() * band.terms.runs_a_row,
+                           .run_length = band.terms.run_length,
+                           .runs = band.terms.runs.data() + taps.begin * band.terms.runs_a_row,
+                           .a = input.at(first * s.stride.h, band.first * s.stride.w).data,
+                           .a_line = s.stride.h * input.row_stride,
+                           .a_row = s.stride.w * s.in(),
+                           .a_term = 1,
+                           .b = filters + group * matrix.group_size(),
+                           .b_row = matrix.columns,
+                           .c = results.at(first, band.first).data,
+                           .c_line = results.row_stride,
+                           .c_row = matrix.columns,
+                           .accumulate = false,
+                           .bias = padded_bias.of_group(group),
+                           .rectify = rectify});
+      });
+      if (!in_place)
+        layout.from_pixels(results, /*bias=*/nullptr, s.y.at(n, block.first_row, group * s.out()),
+                           s.y.plane(), s.out(), block.rows, s.y.size.w);
+    }
+  });
+}
+
+bool every_window_sees_x(const ConvolutionShape& s) {
+  return s.padding.h <= (s.kernel.h - 1) * s.dilation.h && s.padding.w <= (s.kernel.w - 1) * s.dilation.w;
+}
+
+// Padding a group's output channels to vectors may waste half of the arithmetic, not more; with several
+// groups none, for the grouped convolution wastes none.
+bool fills_vectors(const ConvolutionShape& s, Index outputs) {
+  const Index lanes = table<PixelLayout>().lanes;
+  if (s.groups == 1) return 2 * outputs >= round_up(outputs, lanes);
+  constexpr Index kEnough = 8;
+  const Index in = s.group_in_channels(), out = s.group_out_channels();
+  return std::min(in, out) >= kEnough && in % lanes == 0 && out % lanes == 0;
+}
+
+}  // namespace
+
+bool direct_applies(const ConvolutionShape& s) {
+  const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
+  return !pointwise && fills_vectors(s, s.out_channels);
+}
+
+bool direct_applies_backward_data(const ConvolutionShape& s) {
+  return s.kernel != Size2D(1) && every_window_sees_x(s) && fills_vectors(s, s.in_channels);
+}
+
+bool direct_takes_pixels(const ConvolutionShape& s) {
+  return direct_applies(s) && s.groups == 1 && s.in_channels % kPixelChannels == 0 && every_window_sees_x(s);
+}
+
+Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
+  const FilterMatrix matrix = filter_matrix(s);
+  auto filters = empty<float>({static_cast<std::size_t>(matrix.size())});
+  const auto place = [&](Index g, Index k, Index c, Index i, Index j) {
+    return (((g * matrix.outputs + k) * matrix.inputs + c) * s.kernel.h + i) * s.kernel.w + j;
+  };
+  pack(matrix, weight, s.filter_size(), place, filters.data());
+  return filters;
+}
+
+void direct_convolve(const ConvolutionShape& s, const ImageSource<float>& x, const float* filters,
+                     const float* bias, const ImageSink<float>& y) {
+  correlate({s.batch,
+             s.groups,
+             {x.tensor(), s.in_channels, s.in},
+             x.layout(),
+             {y.tensor, s.out_channels, s.out},
+             y.layout,
+             s.kernel,
+             s.stride,
+             s.padding,
+             s.dilation},
+            filter_matrix(s), filters, bias, s.rectify);
+}
+
+}  // namespace strata::kernels

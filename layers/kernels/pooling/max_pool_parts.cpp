@@ -1,0 +1,85 @@
+#include "strata/layers/kernels/pooling/max_pool_parts.hpp"
+
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/layers/kernels/pooling/max_pool_pixels.hpp"
+
+namespace strata {
+namespace {
+
+/// body(the kernels for positions of this type, the positions from `first` on).
+template <class T, template <class, class> class Kernels, class Positions, class Body>
+void visit(Positions& positions, Index first, const Body& body) {
+  std::visit(
+      [&](auto& tensor) {
+        using Position = typename std::remove_cvref_t<decltype(tensor)>::value_type;
+        body(kernels::table<Kernels<T, Position>>(), tensor.data() + first);
+      },
+      positions);
+}
+
+}  // namespace
+
+template <class T>
+MaxPoolParts<T>::MaxPoolParts(const Pooling& pooling) : pooling_(pooling) {
+  if (pooling.window.h * pooling.window.w > 256) positions_ = Tensor<std::uint32_t>();
+}
+
+template <class T>
+MaxPoolParts<T>::MaxPoolParts(const MaxPoolParts&) = default;
+template <class T>
+MaxPoolParts<T>::MaxPoolParts(MaxPoolParts&&) noexcept = default;
+template <class T>
+MaxPoolParts<T>& MaxPoolParts<T>::operator=(const MaxPoolParts&) = default;
+template <class T>
+MaxPoolParts<T>& MaxPoolParts<T>::operator=(MaxPoolParts&&) noexcept = default;
+template <class T>
+MaxPoolParts<T>::~MaxPoolParts() = default;
+
+template <class T>
+void MaxPoolParts<T>::begin(const Shape& in) {
+  const Shape out = pooling_.output_shape(in);
+  channels_ = static_cast<Index>(in[1]);
+  geometry_ = kernel_geometry(pooling_, in, out);
+  std::visit([&]<class Position>(Tensor<Position>& positions) { positions = empty<Position>(out); },
+             positions_);
+}
+
+template <class T>
+void MaxPoolParts<T>::forward(Index first, Index count, const T* x_planes, T* y_planes) {
+  visit<T, kernels::MaxPool>(positions_, first * plane_out(), [&](const auto& kernel, auto* positions) {
+    kernel.forward(x_planes, y_planes, positions, count, geometry_);
+  });
+}
+
+template <class T>
+void MaxPoolParts<T>::backward(Index first, Index count, const T* dy_planes, T* dx_planes) const {
+  visit<T, kernels::MaxPool>(positions_, first * plane_out(), [&](const auto& kernel, auto* positions) {
+    kernel.backward(dy_planes, positions, dx_planes, count, geometry_);
+  });
+}
+
+template <class T>
+void MaxPoolParts<T>::forward_pixels(Index first, Index count, const T* x_images, T* y_images) {
+  const Index begin = first * channels_ * plane_out();
+  visit<T, kernels::MaxPoolPixels>(positions_, begin, [&](const auto& kernel, auto* positions) {
+    kernel.forward(x_images, y_images, positions, count, channels_, geometry_);
+  });
+}
+
+template <class T>
+void MaxPoolParts<T>::backward_pixels(Index first, Index count, const T* dy_images, T* dx_images) const {
+  const Index begin = first * channels_ * plane_out();
+  visit<T, kernels::MaxPoolPixels>(positions_, begin, [&](const auto& kernel, auto* positions) {
+    kernel.backward(dy_images, positions, dx_images, count, channels_, geometry_);
+  });
+}
+
+template <class T>
+void MaxPoolParts<T>::end() {
+  std::visit([]<class Position>(Tensor<Position>& positions) { positions = Tensor<Position>(); }, positions_);
+}
+
+template class MaxPoolParts<float>;
+template class MaxPoolParts<double>;
+
+}  // namespace strata

@@ -1,0 +1,57 @@
+// Batch normalization (Ioffe, Szegedy 2015): the layer behind BatchNorm1D and SpatialBatchNorm.
+#pragma once
+
+#include "strata/layers/normalization/normalization_layer.hpp"
+
+namespace strata {
+
+struct BatchNormOptions {
+  double eps = 1e-5;
+  /// Weight of the new batch in the running averages (CS231n's is the weight of the old value); nullopt: the
+  /// cumulative average over all batches.
+  std::optional<double> momentum = 0.1;
+  /// Of a cumulative average: the least weight of a new batch.
+  double minimum_factor = 0;
+  bool affine = true;
+  bool track_running_stats = true;
+  /// The running variance averages the variance with m - 1 below, as PyTorch does, instead of m.
+  bool unbiased = false;
+};
+
+/// y = gamma xhat + beta, xhat = (x - mean) / sqrt(var + eps), channel by channel; C is axis 1.
+///
+/// In training, mean and var (biased) are those of the m elements that the batch has of the channel, and the
+/// running averages take them in. In evaluation they are the running averages, which are 0 and 1 at first;
+/// without track_running_stats those of the batch even then.
+///
+/// Backward: dbeta = sum dy, dgamma = sum dy xhat, and in training
+///   dx = gamma / sqrt(var + eps) (dy - dbeta / m - xhat dgamma / m),
+/// the last two terms because mean and var depend on x; in evaluation dx = gamma / sqrt(var + eps) dy.
+///
+/// State: weight (gamma), bias (beta), running_mean, running_var (C), num_batches_tracked, as in PyTorch.
+template <class T>
+class BatchNorm : public NormalizationLayer<T> {
+ public:
+  /// To read or to set, each (C). Throw StateError without track_running_stats.
+  Tensor<T>& running_mean() { return this->running().mean; }
+  Tensor<T>& running_var() { return this->running().variance; }
+  std::int64_t& num_batches_tracked() { return this->running().num_batches; }
+
+  std::string options() const override;
+  bool is_per_sample() const override { return this->tracks(); }
+
+ protected:
+  BatchNorm(const char* type, Index channels, const BatchNormOptions& options);
+
+  normalization::Sets sets(const Shape& x) const override { return normalization::per_channel(x); }
+  void check_training_batch(const Shape& x) const override;
+
+  Index channels() const { return channels_; }
+
+ private:
+  Index channels_;
+};
+
+extern template class BatchNorm<float>;
+
+}  // namespace strata

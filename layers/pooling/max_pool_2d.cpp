@@ -1,0 +1,67 @@
+#include "strata/layers/pooling/max_pool_2d.hpp"
+
+#include <algorithm>
+
+#include "strata/framework/runtime/parallel.hpp"
+
+namespace strata {
+namespace {
+
+// Runs body(first plane, planes) over all planes of x.
+template <class T, class Body>
+void for_planes(const MaxPoolParts<T>& parts, const Shape& in, const Body& body) {
+  constexpr Index kLeast = Index{1} << 13, kMost = Index{1} << 16, kPieces = 4;
+  const Index values = parts.plane_in() + parts.plane_out(), planes = static_cast<Index>(in[0] * in[1]);
+  const Index grain = std::clamp(planes * values / kPieces, kLeast, kMost) / values;
+  parallel_ranges(planes, std::max<Index>(1, grain),
+                  [&](Index begin, Index end) { body(begin, end - begin); });
+}
+
+template <class T>
+Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, MaxPoolParts<T>& parts) {
+  auto y = empty<T>(pooling.output_shape(x.shape()));
+  parts.begin(x.shape());
+  for_planes(parts, x.shape(), [&](Index first, Index count) {
+    parts.forward(first, count, x.data() + first * parts.plane_in(), y.data() + first * parts.plane_out());
+  });
+  return y;
+}
+
+}  // namespace
+
+template <class T>
+MaxPool2D<T>::MaxPool2D(Size2D window, MaxPool2DOptions options)
+    : pooling_("MaxPool2D", window, options.stride, options.padding), parts_(pooling_) {}
+
+template <class T>
+Shape MaxPool2D<T>::output_shape(const Shape& input) const {
+  if (!pooling_.fits(input)) this->fail_shape(pooling_.expected(), input);
+  return pooling_.output_shape(input);
+}
+
+template <class T>
+Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x) {
+  return pool(pooling_, x, parts_);
+}
+
+template <class T>
+Tensor<T> MaxPool2D<T>::do_infer(Tensor<T> x) const {
+  MaxPoolParts<T> parts(pooling_);
+  return pool(pooling_, x, parts);
+}
+
+template <class T>
+Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy) {
+  auto dx = empty<T>(this->input_shape());
+  for_planes(parts_, this->input_shape(), [&](Index first, Index count) {
+    parts_.backward(first, count, dy.data() + first * parts_.plane_out(),
+                    dx.data() + first * parts_.plane_in());
+  });
+  parts_.end();
+  return dx;
+}
+
+template class MaxPool2D<float>;
+template class MaxPool2D<double>;
+
+}  // namespace strata

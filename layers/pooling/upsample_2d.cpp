@@ -1,0 +1,72 @@
+#include "strata/layers/pooling/upsample_2d.hpp"
+
+#include <vector>
+
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/pooling/sum_pool.hpp"
+#include "strata/layers/kernels/scratch.hpp"
+
+namespace strata {
+namespace {
+
+// Runs body(first plane, planes, windows, working memory), planes in parallel: each pixel of the small image
+// is a window of the large one.
+template <class T, class Body>
+void for_planes(const Shape& small, Size2D scale, const Body& body) {
+  const auto h = static_cast<Index>(small[2]), w = static_cast<Index>(small[3]);
+  if (h * w == 0) return;
+  const std::vector<T> ones(static_cast<std::size_t>(std::max(h, w)), T{1});
+  const kernels::WeightedWindows<T> windows{
+      {h * scale.h, w * scale.w, scale.h, scale.w, scale.h, scale.w, 0, 0, h, w}, ones.data(), ones.data()};
+  parallel_ranges(static_cast<Index>(small[0] * small[1]),
+                  std::max<Index>(1, (Index{1} << 17) / (h * w * scale.h * scale.w)),
+                  [&](Index begin, Index end) {
+                    kernels::Scratch<T> row(windows.padded_width());
+                    body(begin, end - begin, windows, row.data());
+                  });
+}
+
+}  // namespace
+
+template <class T>
+Upsample2D<T>::Upsample2D(Size2D scale) : scale_(scale) {
+  if (scale.h < 1 || scale.w < 1)
+    throw ArgumentError("Upsample2D: expected a scale of at least 1x1, got " + to_string(scale));
+}
+
+template <class T>
+Shape Upsample2D<T>::output_shape(const Shape& input) const {
+  if (input.size() != 4) this->fail_shape("(N, C, H, W)", input);
+  return {input[0], input[1], input[2] * static_cast<std::size_t>(scale_.h),
+          input[3] * static_cast<std::size_t>(scale_.w)};
+}
+
+template <class T>
+Tensor<T> Upsample2D<T>::do_infer(Tensor<T> x) const {
+  auto y = empty<T>(output_shape(x.shape()));
+  for_planes<T>(
+      x.shape(), scale_, [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
+        const kernels::PoolGeometry& g = windows.geometry;
+        kernels::table<kernels::SumPool<T>>().spread(x.data() + first * g.out_h * g.out_w,
+                                                     y.data() + first * g.h * g.w, planes, windows, row);
+      });
+  return y;
+}
+
+template <class T>
+Tensor<T> Upsample2D<T>::do_backward(Tensor<T> dy) {
+  auto dx = empty<T>(this->input_shape());
+  for_planes<T>(
+      dx.shape(), scale_, [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
+        const kernels::PoolGeometry& g = windows.geometry;
+        kernels::table<kernels::SumPool<T>>().sum(
+            dy.data() + first * g.h * g.w, dx.data() + first * g.out_h * g.out_w, planes, windows, row);
+      });
+  return dx;
+}
+
+template class Upsample2D<float>;
+template class Upsample2D<double>;
+
+}  // namespace strata

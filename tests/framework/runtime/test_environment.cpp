@@ -1,0 +1,58 @@
+// What the environment says is read once in the life of a process: each case runs in one of its own.
+#include <cstdlib>
+#include <iostream>
+
+#include <gtest/gtest.h>
+
+#include "strata/framework/error.hpp"
+#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/parallel.hpp"
+
+namespace strata {
+namespace {
+
+class EnvironmentDeathTest : public testing::Test {
+ protected:
+  EnvironmentDeathTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+// Ends the process: with what `body` returns, or with the message of its ArgumentError on stderr.
+template <class Body>
+[[noreturn]] void leave_with(const Body& body) {
+  try {
+    std::exit(body());
+  } catch (const ArgumentError& error) {
+    std::cerr << error.what();
+    std::exit(99);
+  }
+}
+
+TEST_F(EnvironmentDeathTest, ChoosesTheNumberOfThreads) {
+  const auto with = [](const char* text) {
+    setenv("STRATA_NUM_THREADS", text, 1);
+    leave_with(num_threads);
+  };
+  EXPECT_EXIT(with("3"), testing::ExitedWithCode(3), "");
+  EXPECT_EXIT(with("1"), testing::ExitedWithCode(1), "");
+  for (const char* wrong : {"0", "1025", "-1", "2x", ""})
+    EXPECT_EXIT(with(wrong), testing::ExitedWithCode(99),
+                "STRATA_NUM_THREADS must be a number from 1 to 1024, got '" + std::string(wrong) + "'");
+}
+
+TEST_F(EnvironmentDeathTest, ChoosesTheInstructionSet) {
+  const auto with = [](const char* text) {
+    setenv("STRATA_INSTRUCTION_SET", text, 1);
+    leave_with([] { return instruction_set() == InstructionSet::generic ? 1 : 2; });
+  };
+  EXPECT_EXIT(with("generic"), testing::ExitedWithCode(1), "");
+  if (is_available(InstructionSet::avx2)) {
+    EXPECT_EXIT(with("avx2"), testing::ExitedWithCode(2), "");
+  }
+  EXPECT_EXIT(
+      with("abacus"), testing::ExitedWithCode(99),
+      "STRATA_INSTRUCTION_SET: expected generic, avx2 or avx512, and one that this processor has; got "
+      "'abacus'");
+}
+
+}  // namespace
+}  // namespace strata
