@@ -91,8 +91,8 @@ Work prepare(const json& request) {
     work.before = [=, step = training_step(net)] { step(std::move(*next)); };
     work.call = [=] { *next = batches->next(); };
   } else if (task == "infer") {
-    net->eval();
-    work.call = [=] { net->infer(images); };
+    const auto model = std::make_shared<const st::Inference<float>>(*net);
+    work.call = [=] { (*model)(images); };
   } else if (task == "forward-backward") {
     work.call = [=, dy = random.normal<float>(net->output_shape(shape))] {
       net->forward(st::copy(images));

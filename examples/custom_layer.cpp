@@ -21,13 +21,13 @@ class Swish final : public st::Layer<T> {
   }
 
  protected:
-  st::Tensor<T> do_forward(st::Tensor<T> x) override {
-    x_ = std::move(x);
-    return do_infer(x_);
+  st::Tensor<T> do_forward(st::Tensor<T> x, st::Record& record) override {
+    return do_infer(record.keep(std::move(x)));  // backward will need x
   }
-  st::Tensor<T> do_backward(st::Tensor<T> dy) override {
-    const st::Tensor<T> s = sigmoid(x_), slope = x_ * s * (1 - s);
-    b_.gradient = xt::sum(dy * x_ * slope, {0});  // every sample used the same b
+  st::Tensor<T> do_backward(st::Tensor<T> dy, st::Record& record) override {
+    const auto x = record.take<st::Tensor<T>>();
+    const st::Tensor<T> s = sigmoid(x), slope = x * s * (1 - s);
+    b_.gradient = xt::sum(dy * x * slope, {0});  // every sample used the same b
     return dy * (s + b_.value * slope);
   }
   st::Tensor<T> do_infer(st::Tensor<T> x) const override { return x * sigmoid(x); }
@@ -38,7 +38,6 @@ class Swish final : public st::Layer<T> {
   st::Tensor<T> sigmoid(const st::Tensor<T>& x) const { return 1 / (1 + xt::exp(-b_.value * x)); }
 
   st::Parameter<T> b_;
-  st::Tensor<T> x_;  // kept for backward
 };
 
 int main() {

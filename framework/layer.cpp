@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "strata/framework/network_state.hpp"
-
 namespace strata {
 namespace {
 
@@ -19,6 +17,16 @@ void check_finite(const Layer<T>& layer, const Tensor<T>& values, const char* wh
                            " at element " + std::to_string(i) + " of " + to_string(values.shape()));
 }
 
+template <class T, class Visit>
+void for_each_layer(Layer<T>& net, const Visit& visit) {
+  visit(net);
+  for (const auto& child : net.children()) for_each_layer(*child.layer, visit);
+}
+
+std::string dotted(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
+
 }  // namespace
 
 template <class T>
@@ -26,13 +34,21 @@ Layer<T>::~Layer() = default;
 template <class T>
 Layer<T>::Layer() = default;
 template <class T>
-Layer<T>::Layer(const Layer&) = default;
+Layer<T>::Layer(const Layer& other) : path_(other.path_), training_(other.training_) {}
 template <class T>
 Layer<T>::Layer(Layer&&) noexcept = default;
 template <class T>
-Layer<T>& Layer<T>::operator=(const Layer&) = default;
+Layer<T>& Layer<T>::operator=(const Layer&) {
+  renew_identity();
+  record_ = Record();
+  return *this;
+}
 template <class T>
-Layer<T>& Layer<T>::operator=(Layer&&) noexcept = default;
+Layer<T>& Layer<T>::operator=(Layer&& other) noexcept {
+  identity_ = std::move(other.identity_);
+  record_ = std::move(other.record_);
+  return *this;
+}
 
 FiniteChecks::FiniteChecks() {
   ++finite_checks;
@@ -45,41 +61,50 @@ bool FiniteChecks::active() {
 }
 
 template <class T>
-Tensor<T> Layer<T>::forward(Tensor<T> x) {
-  backward_is_due_ = false;
+Tensor<T> Layer<T>::forward(Tensor<T> x, Record& record) {
+  record = Record();
   Shape output = output_shape(x.shape());
-  input_shape_ = x.shape();
-  Tensor<T> y = do_forward(std::move(x));
+  record.input_shape_ = x.shape();
+  Tensor<T> y = do_forward(std::move(x), record);
   if (y.shape() != output)
     throw StateError(label() + ": output_shape promises " + to_string(output) + " but forward returned " +
                      to_string(y.shape()));
   check_finite(*this, y, "the output");
-  output_shape_ = std::move(output);
-  backward_is_due_ = true;
+  record.output_shape_ = std::move(output);
+  record.owner_ = identity();
   return y;
 }
 
 template <class T>
-void Layer<T>::begin_backward(const Tensor<T>& dy) {
-  if (!backward_is_due_) throw StateError(label() + ": backward needs a forward before it");
-  if (dy.shape() != output_shape_)
-    throw ShapeError(label() + ": expected an output gradient of shape " + to_string(output_shape_) +
+void Layer<T>::begin_backward(const Tensor<T>& dy, Record& record) const {
+  if (record.owner_ == 0) throw StateError(label() + ": backward needs a forward before it");
+  if (record.owner_ != identity())
+    throw StateError(label() +
+                     ": backward needs the record of its own forward, but this one is of another layer, or "
+                     "the layer has been changed since");
+  if (dy.shape() != record.output_shape())
+    throw ShapeError(label() + ": expected an output gradient of shape " + to_string(record.output_shape()) +
                      ", got " + to_string(dy.shape()));
-  backward_is_due_ = false;
+  record.owner_ = 0;
 }
 
 template <class T>
-Tensor<T> Layer<T>::backward(Tensor<T> dy) {
-  begin_backward(dy);
-  Tensor<T> dx = do_backward(std::move(dy));
+Tensor<T> Layer<T>::backward(Tensor<T> dy, Record& record) {
+  begin_backward(dy, record);
+  Tensor<T> dx = do_backward(std::move(dy), record);
+  if (dx.shape() != record.input_shape())
+    throw StateError(label() + ": backward must return a gradient of the input's shape " +
+                     to_string(record.input_shape()) + " but returned " + to_string(dx.shape()));
+  record.kept_.reset();
   check_finite(*this, dx, "the input gradient");
   return dx;
 }
 
 template <class T>
-void Layer<T>::backward_parameters(Tensor<T> dy) {
-  begin_backward(dy);
-  do_backward_parameters(std::move(dy));
+void Layer<T>::backward_parameters(Tensor<T> dy, Record& record) {
+  begin_backward(dy, record);
+  do_backward_parameters(std::move(dy), record);
+  record.kept_.reset();
 }
 
 template <class T>
@@ -129,8 +154,12 @@ void Layer<T>::train(bool on) {
 
 template <class T>
 std::vector<std::pair<std::string, Parameter<T>*>> Layer<T>::named_parameters() {
-  detail::NetworkState<T>::lend(*this);
-  return detail::NetworkState<T>::parameters(*this);
+  std::vector<std::pair<std::string, Parameter<T>*>> all;
+  for_each_layer(*this, [&](Layer& layer) {
+    for (Parameter<T>* parameter : layer.own_parameters())
+      all.emplace_back(dotted(layer.path(), parameter->name), parameter);
+  });
+  return all;
 }
 
 template <class T>
@@ -142,15 +171,19 @@ std::vector<Parameter<T>*> Layer<T>::parameters() {
 
 template <class T>
 std::vector<Buffer<T>> Layer<T>::named_buffers() {
-  detail::NetworkState<T>::lend(*this);
-  return detail::NetworkState<T>::buffers(*this);
+  std::vector<Buffer<T>> all;
+  for_each_layer(*this, [&](Layer& layer) {
+    for (Buffer<T>& buffer : layer.own_buffers())
+      all.push_back({dotted(layer.path(), buffer.name), buffer.value, buffer.in_weights});
+  });
+  return all;
 }
 
 template <class T>
 Index Layer<T>::parameter_count() const {
   Index count = 0;
   // Listing the parameters changes nothing; the pointers are not used to write here.
-  for (const auto& [name, parameter] : detail::NetworkState<T>::parameters(const_cast<Layer&>(*this)))
+  for (const Parameter<T>* parameter : const_cast<Layer&>(*this).parameters())
     count += static_cast<Index>(parameter->value.size());
   return count;
 }
@@ -158,20 +191,19 @@ Index Layer<T>::parameter_count() const {
 template <class T>
 Index Layer<T>::trainable_parameter_count() const {
   Index count = 0;
-  for (const auto& [name, parameter] : detail::NetworkState<T>::parameters(const_cast<Layer&>(*this)))
+  for (const Parameter<T>* parameter : const_cast<Layer&>(*this).parameters())
     if (parameter->trainable) count += static_cast<Index>(parameter->value.size());
   return count;
 }
 
 template <class T>
 void Layer<T>::freeze(bool on) {
-  for (const auto& [name, parameter] : detail::NetworkState<T>::parameters(*this)) parameter->trainable = !on;
+  for (Parameter<T>* parameter : parameters()) parameter->trainable = !on;
 }
 
 template <class T>
 void Layer<T>::initialize(std::uint64_t seed) {
   Random random(combine_seeds(seed, path_));
-  change_state();
   reset_parameters(random);
   for (const Child& child : children()) child.layer->initialize(seed);
 }

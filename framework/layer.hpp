@@ -3,29 +3,23 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "strata/framework/error.hpp"
-#include "strata/framework/graph/fusion.hpp"
+#include "strata/framework/identity.hpp"
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/random.hpp"
-#include "strata/framework/state_version.hpp"
+#include "strata/framework/record.hpp"
 #include "strata/framework/tensor.hpp"
 
 namespace strata {
 
-namespace detail {
-template <class T>
-struct NetworkState;
-}
-
-/// A function with parameters. The public calls check shapes and the order of calls; a layer implements the
-/// do_… functions behind them and may rely on those checks. Layers are values: a copy has its own parameters
-/// and buffers.
+/// A function with parameters: it holds options, parameters and buffers, and nothing that belongs to a call.
+/// The public calls check shapes and the order of calls; a layer implements the do_… functions behind them
+/// and may rely on those checks. Layers are values: a copy has its own parameters and buffers.
 ///
 /// To write a layer, override type, clone, do_forward, do_backward and do_infer; output_shape if it changes
 /// the shape; is_per_sample if no sample needs another in infer; own_parameters, own_buffers and
@@ -35,16 +29,24 @@ class Layer {
  public:
   virtual ~Layer();
 
-  /// Computes the output and remembers what backward needs. In training mode batch statistics, running
-  /// averages and dropout are at work; in evaluation mode they are frozen. Throws ShapeError.
-  Tensor<T> forward(Tensor<T> x);
+  /// Computes the output and leaves in the record what backward needs; what an earlier forward left there is
+  /// let go. In training mode batch statistics, running averages and dropout are at work; in evaluation mode
+  /// they are frozen. Throws ShapeError.
+  Tensor<T> forward(Tensor<T> x, Record& record);
 
   /// Given dL/d(output), returns dL/d(input) and overwrites the gradient of every parameter. Each forward
-  /// allows one backward. Throws StateError, ShapeError.
-  Tensor<T> backward(Tensor<T> dy);
+  /// allows one backward. Throws StateError if the record is not of a forward of this layer as it is now,
+  /// ShapeError.
+  Tensor<T> backward(Tensor<T> dy, Record& record);
 
   /// backward without dL/d(input): what the first layer of a network needs.
-  void backward_parameters(Tensor<T> dy);
+  void backward_parameters(Tensor<T> dy, Record& record);
+
+  // The same with a record that the layer has for these calls, as in a notebook. A copy of the layer starts
+  // without.
+  Tensor<T> forward(Tensor<T> x) { return forward(std::move(x), record_); }
+  Tensor<T> backward(Tensor<T> dy) { return backward(std::move(dy), record_); }
+  void backward_parameters(Tensor<T> dy) { backward_parameters(std::move(dy), record_); }
 
   /// The output in evaluation mode. Changes nothing, so that many threads may call it at once.
   Tensor<T> infer(Tensor<T> x) const;
@@ -88,15 +90,6 @@ class Layer {
   /// Empty unless this is a container. Throws as output_shape does.
   virtual std::vector<Step> steps(const Shape& /*input*/) const { return {}; }
 
-  /// Something that does the work of this layer, the first of `chain`, and of some that follow it, or null.
-  /// Containers ask when they are built; what they get refers to the layers and lives no longer than they do.
-  virtual std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer* const> /*chain*/) {
-    return nullptr;
-  }
-  virtual std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer* const> /*chain*/) {
-    return nullptr;
-  }
-
   /// Where the layer stands in its network: "features.3"; empty for the outermost.
   const std::string& path() const { return path_; }
   /// Called by containers; reaches down to all children.
@@ -115,8 +108,9 @@ class Layer {
   std::vector<std::pair<std::string, Parameter<T>*>> named_parameters();
   std::vector<Parameter<T>*> parameters();
   std::vector<Buffer<T>> named_buffers();
-  /// Without a number once a pointer to a parameter or a buffer of the layer has been given out.
-  const StateVersion& state_version() const { return state_version_; }
+  /// A number that becomes another when a value is assigned to the layer or the structure of a container
+  /// changes.
+  std::uint64_t identity() const { return identity_.number(); }
   Index parameter_count() const;
   /// Those that are not frozen.
   Index trainable_parameter_count() const;
@@ -129,7 +123,8 @@ class Layer {
   void initialize(std::uint64_t seed);
 
  protected:
-  // Defined in the library, as Parameter's, so that programs that build networks compile sooner.
+  // Defined in the library, as Parameter's. Assignment changes the value of a layer, not its place: path and
+  // mode stay.
   Layer();
   Layer(const Layer&);
   Layer(Layer&&) noexcept;
@@ -137,41 +132,32 @@ class Layer {
   Layer& operator=(Layer&&) noexcept;
 
   // x and dy are the layer's to keep or to overwrite. Shapes have been checked.
-  virtual Tensor<T> do_forward(Tensor<T> x) = 0;
-  virtual Tensor<T> do_backward(Tensor<T> dy) = 0;
-  virtual void do_backward_parameters(Tensor<T> dy) { do_backward(std::move(dy)); }
+  virtual Tensor<T> do_forward(Tensor<T> x, Record& record) = 0;
+  virtual Tensor<T> do_backward(Tensor<T> dy, Record& record) = 0;
+  virtual void do_backward_parameters(Tensor<T> dy, Record& record) { do_backward(std::move(dy), record); }
   virtual Tensor<T> do_infer(Tensor<T> x) const = 0;
 
   virtual std::vector<Parameter<T>*> own_parameters() { return {}; }
   virtual std::vector<Buffer<T>> own_buffers() { return {}; }
   virtual void reset_parameters(Random& /*random*/) {}
 
-  /// For a layer whose parameters or buffers others keep something of: it says so where it gives out a
-  /// pointer to one, and where it changes one itself, but in reset_parameters.
-  void lend_state() { state_version_.lend(); }
-  void change_state() { state_version_.change(); }
-
-  /// Backward needs another forward first: what it goes back through has changed.
-  void forget_forward() { backward_is_due_ = false; }
-
-  /// The shape of the input of the last forward.
-  const Shape& input_shape() const { return input_shape_; }
+  /// For containers: the structure is another now, so that no earlier record fits.
+  void renew_identity() { identity_ = detail::Identity(); }
 
   /// Throws ShapeError: "Conv2D 'features.3': expected …, got (64, 3, 32, 32)".
   [[noreturn]] void fail_shape(const std::string& expected, const Shape& got) const;
 
  private:
-  friend struct detail::NetworkState<T>;
+  template <class>
+  friend class Container;
 
-  void begin_backward(const Tensor<T>& dy);
+  void begin_backward(const Tensor<T>& dy, Record& record) const;
   Layer* search(std::string_view relative_path);
 
   std::string path_;
   bool training_ = true;
-  bool backward_is_due_ = false;
-  Shape input_shape_;
-  Shape output_shape_;
-  StateVersion state_version_;
+  detail::Identity identity_;
+  Record record_;
 };
 
 /// While one lives, every layer that runs on this thread checks its outputs and input gradients, and throws

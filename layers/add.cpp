@@ -1,7 +1,5 @@
 #include "strata/layers/add.hpp"
 
-#include "strata/layers/fusion/add_fusion.hpp"
-
 namespace strata {
 
 template <class T>
@@ -24,17 +22,6 @@ std::vector<Tensor<T>> Add<T>::do_backward(Tensor<T> dy, const std::vector<Shape
   while (dx.size() + 1 < inputs.size()) dx.push_back(copy(dy));
   dx.push_back(std::move(dy));
   return dx;
-}
-
-template <class T>
-std::unique_ptr<JoinTraining<T>> Add<T>::fuse_training(std::size_t inputs,
-                                                       std::span<Layer<T>* const> next) const {
-  return std::make_unique<AddTraining<T>>(inputs, next);
-}
-
-template <class T>
-std::unique_ptr<JoinInference<T>> Add<T>::fuse_inference(std::span<Layer<T>* const> next) const {
-  return std::make_unique<AddInference<T>>(next);
 }
 
 template class Add<float>;

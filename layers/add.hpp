@@ -13,9 +13,6 @@ class Add final : public Join<T> {
   bool is_per_sample() const override { return true; }
   std::unique_ptr<Join<T>> clone() const override { return std::make_unique<Add>(*this); }
   std::string type() const override { return "Add"; }
-  std::unique_ptr<JoinTraining<T>> fuse_training(std::size_t inputs,
-                                                 std::span<Layer<T>* const> next) const override;
-  std::unique_ptr<JoinInference<T>> fuse_inference(std::span<Layer<T>* const> next) const override;
 
  protected:
   Tensor<T> do_forward(std::vector<Tensor<T>> x) const override;

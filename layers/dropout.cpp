@@ -34,36 +34,36 @@ std::string Dropout<T>::options() const {
 }
 
 template <class T>
-Tensor<T> Dropout<T>::do_forward(Tensor<T> x) {
-  kept_ = Tensor<std::uint8_t>::from_shape({0});
+Tensor<T> Dropout<T>::do_forward(Tensor<T> x, Record& record) {
+  Tensor<std::uint8_t>& mask = record.keep(empty<std::uint8_t>({0}));
   if (!this->training()) return x;
   const Index units = static_cast<Index>(x.size()) / std::max<Index>(1, unit(x.shape()));
-  kept_ = empty<std::uint8_t>({static_cast<std::size_t>((units + 7) / 8)});
+  mask = empty<std::uint8_t>({static_cast<std::size_t>((units + 7) / 8)});
   const auto& kernel = kernels::table<kernels::DropoutMask>();
-  parallel_ranges(static_cast<Index>(kept_.size()), kGrain / 8, [&](Index begin, Index end) {
+  parallel_ranges(static_cast<Index>(mask.size()), kGrain / 8, [&](Index begin, Index end) {
     kernel.draw(static_cast<std::uint64_t>(seed_), static_cast<std::uint64_t>(step_), threshold(p_), begin,
-                end - begin, kept_.data() + begin);
+                end - begin, mask.data() + begin);
   });
   ++step_;
-  apply(x);
+  apply(x, mask);
   return x;
 }
 
 template <class T>
-Tensor<T> Dropout<T>::do_backward(Tensor<T> dy) {
-  if (kept_.size() > 0) apply(dy);
-  kept_ = Tensor<std::uint8_t>::from_shape({0});
+Tensor<T> Dropout<T>::do_backward(Tensor<T> dy, Record& record) {
+  const auto mask = record.take<Tensor<std::uint8_t>>();  // empty if forward was in evaluation mode
+  if (mask.size() > 0) apply(dy, mask);
   return dy;
 }
 
 template <class T>
-void Dropout<T>::apply(Tensor<T>& values) const {
+void Dropout<T>::apply(Tensor<T>& values, const Tensor<std::uint8_t>& mask) const {
   const auto scale = static_cast<T>(1 / (1 - p_));
   const auto count = static_cast<Index>(values.size()), together = unit(values.shape());
   if (together == 1) {
     const auto& kernel = kernels::table<kernels::MaskedScale<T>>();
     parallel_ranges(count, kGrain, [&](Index begin, Index end) {
-      kernel.apply(values.data() + begin, kept_.data() + begin / 8, scale, end - begin);
+      kernel.apply(values.data() + begin, mask.data() + begin / 8, scale, end - begin);
     });
     return;
   }
@@ -71,7 +71,7 @@ void Dropout<T>::apply(Tensor<T>& values) const {
   parallel_ranges(count / together, std::max<Index>(1, kGrain / together), [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       T* const first = values.data() + i * together;
-      if ((kept_(i / 8) >> (i % 8)) & 1)
+      if ((mask(i / 8) >> (i % 8)) & 1)
         for (T* value = first; value != first + together; ++value) *value *= scale;
       else
         std::fill(first, first + together, T{0});

@@ -23,8 +23,8 @@ class Dropout : public Layer<T> {
  protected:
   Dropout(double p, const char* type);
 
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_forward(Tensor<T> x, Record& record) override;
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override { return x; }
   std::vector<Buffer<T>> own_buffers() override;
   void reset_parameters(Random& random) override;
@@ -33,12 +33,12 @@ class Dropout : public Layer<T> {
   virtual Index unit(const Shape& /*input*/) const { return 1; }
 
  private:
-  void apply(Tensor<T>& values) const;
+  /// Scales what the mask keeps, one bit a unit, and clears the rest.
+  void apply(Tensor<T>& values, const Tensor<std::uint8_t>& mask) const;
 
   double p_;
   std::int64_t seed_;
   std::int64_t step_ = 0;
-  Tensor<std::uint8_t> kept_;  // one bit a unit; empty if the last forward was in evaluation mode
 };
 
 extern template class Dropout<float>;

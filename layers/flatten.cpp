@@ -11,19 +11,14 @@ Shape Flatten<T>::output_shape(const Shape& input) const {
 }
 
 template <class T>
-Tensor<T> Flatten<T>::do_forward(Tensor<T> x) {
-  return do_infer(std::move(x));
-}
-
-template <class T>
 Tensor<T> Flatten<T>::do_infer(Tensor<T> x) const {
   x.reshape(output_shape(x.shape()));
   return x;
 }
 
 template <class T>
-Tensor<T> Flatten<T>::do_backward(Tensor<T> dy) {
-  dy.reshape(this->input_shape());
+Tensor<T> Flatten<T>::do_backward(Tensor<T> dy, Record& record) {
+  dy.reshape(record.input_shape());
   return dy;
 }
 

@@ -15,8 +15,8 @@ class Flatten final : public Layer<T> {
   std::string type() const override { return "Flatten"; }
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_forward(Tensor<T> x, Record&) override { return do_infer(std::move(x)); }
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 };
 

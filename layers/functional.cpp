@@ -92,13 +92,30 @@ BatchNormGradients<T> batchnorm_backward(Tensor<T> dout, const BatchNormCache<T>
   return backward("batchnorm_backward", std::move(dout), cache);
 }
 
+template <class T>
+Tensor<T> channel_wise_spatial_normalization(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                                             double eps) {
+  const std::string name = "channel_wise_spatial_normalization";
+  if (x.dimension() != 4 || x.size() == 0)
+    throw ShapeError(name + ": expected x (N, C, H, W), not empty, got " + to_string(x.shape()));
+  for (const Tensor<T>* parameter : {&gamma, &beta})
+    if (parameter->shape() != Shape{x.shape()[1]})
+      throw ShapeError(name + ": expected gamma and beta of shape " + to_string(Shape{x.shape()[1]}) +
+                       " for x " + to_string(x.shape()) + ", got " + to_string(parameter->shape()));
+  if (!(eps > 0)) throw ArgumentError(name + ": expected eps > 0, got " + std::to_string(eps));
+  const auto planes = normalization::per_group(x.shape(), static_cast<Index>(x.shape()[1]));
+  normalization::forward<T>(planes, x.data(), {.y = x.data()}, {gamma.data(), beta.data()}, eps);
+  return x;
+}
+
 #define STRATA_INSTANTIATE(T)                                                                           \
   template BatchNormForward<T> spatial_batchnorm_forward(Tensor<T>, const Tensor<T>&, const Tensor<T>&, \
                                                          BatchNormParam<T>&);                           \
   template BatchNormGradients<T> spatial_batchnorm_backward(Tensor<T>, const BatchNormCache<T>&);       \
   template BatchNormForward<T> batchnorm_forward(Tensor<T>, const Tensor<T>&, const Tensor<T>&,         \
                                                  BatchNormParam<T>&);                                   \
-  template BatchNormGradients<T> batchnorm_backward(Tensor<T>, const BatchNormCache<T>&)
+  template BatchNormGradients<T> batchnorm_backward(Tensor<T>, const BatchNormCache<T>&);               \
+  template Tensor<T> channel_wise_spatial_normalization(Tensor<T>, const Tensor<T>&, const Tensor<T>&, double)
 
 STRATA_INSTANTIATE(float);
 STRATA_INSTANTIATE(double);

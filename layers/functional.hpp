@@ -1,4 +1,5 @@
-// Batch normalization as plain functions, with the meaning that course CS231n gives them.
+// Layers as plain functions: batch normalization with the meaning that course CS231n gives it, instance
+// normalization.
 #pragma once
 
 #include "strata/layers/kernels/normalization/normalization.hpp"
@@ -60,5 +61,11 @@ BatchNormForward<T> batchnorm_forward(Tensor<T> x, const Tensor<T>& gamma, const
                                       BatchNormParam<T>& bn_param);
 template <class T>
 BatchNormGradients<T> batchnorm_backward(Tensor<T> dout, const BatchNormCache<T>& cache);
+
+/// Instance normalization as a function: x (N, C, H, W), gamma and beta (C), by the formulas above.
+/// Throws ShapeError, and ArgumentError for eps <= 0.
+template <class T>
+Tensor<T> channel_wise_spatial_normalization(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
+                                             double eps = 1e-5);
 
 }  // namespace strata

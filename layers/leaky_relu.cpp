@@ -28,25 +28,26 @@ std::string LeakyReLU<T>::options() const {
 }
 
 template <class T>
-Tensor<T> LeakyReLU<T>::do_forward(Tensor<T> x) {
+Tensor<T> LeakyReLU<T>::do_forward(Tensor<T> x, Record& record) {
   const auto count = static_cast<Index>(x.size());
-  positive_ = empty<std::uint8_t>({static_cast<std::size_t>((count + 7) / 8)});
+  // One bit an element.
+  auto& positive = record.keep(empty<std::uint8_t>({static_cast<std::size_t>((count + 7) / 8)}));
   const auto& kernel = kernels::table<kernels::Rectifier<T>>();
   parallel_ranges(count, kGrain, [&](Index begin, Index end) {
-    kernel.forward(x.data() + begin, positive_.data() + begin / 8, static_cast<T>(negative_slope_),
+    kernel.forward(x.data() + begin, positive.data() + begin / 8, static_cast<T>(negative_slope_),
                    end - begin);
   });
   return x;
 }
 
 template <class T>
-Tensor<T> LeakyReLU<T>::do_backward(Tensor<T> dy) {
+Tensor<T> LeakyReLU<T>::do_backward(Tensor<T> dy, Record& record) {
+  const auto positive = record.take<Tensor<std::uint8_t>>();
   const auto& kernel = kernels::table<kernels::Rectifier<T>>();
   parallel_ranges(static_cast<Index>(dy.size()), kGrain, [&](Index begin, Index end) {
-    kernel.backward(dy.data() + begin, positive_.data() + begin / 8, static_cast<T>(negative_slope_),
+    kernel.backward(dy.data() + begin, positive.data() + begin / 8, static_cast<T>(negative_slope_),
                     end - begin);
   });
-  positive_ = Tensor<std::uint8_t>();
   return dy;
 }
 

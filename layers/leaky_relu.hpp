@@ -13,24 +13,19 @@ class LeakyReLU : public Layer<T> {
   /// Throws ArgumentError unless the slope is finite.
   explicit LeakyReLU(double negative_slope = 0.01);
 
+  double negative_slope() const { return negative_slope_; }
   bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<LeakyReLU>(*this); }
   std::string type() const override { return "LeakyReLU"; }
   std::string options() const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_forward(Tensor<T> x, Record& record) override;
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 
  private:
-  template <class>
-  friend class AddTraining;
-  template <class>
-  friend class AddInference;
-
   double negative_slope_;
-  Tensor<std::uint8_t> positive_;  // one bit an element
 };
 
 extern template class LeakyReLU<float>;

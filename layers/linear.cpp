@@ -1,7 +1,6 @@
 #include "strata/layers/linear.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
@@ -57,26 +56,21 @@ void multiply(Index batch, const kernels::MatrixProduct<T>& product) {
   batch <= kFewBackward ? thin_products<T>().multiply(product) : kernels::multiply_general(product);
 }
 
+// Throws ArgumentError unless both counts are positive.
+Shape weight_shape(Index in, Index out) {
+  if (in < 1 || out < 1)
+    throw ArgumentError("Linear: expected at least 1 feature in and out, got " + std::to_string(in) + " -> " +
+                        std::to_string(out));
+  return {static_cast<std::size_t>(out), static_cast<std::size_t>(in)};
+}
+
 }  // namespace
 
 template <class T>
 Linear<T>::Linear(Index in_features, Index out_features, LinearOptions options)
-    : in_(in_features), out_(out_features) {
-  if (in_ < 1 || out_ < 1)
-    throw ArgumentError("Linear: expected at least 1 feature in and out, got " + std::to_string(in_) +
-                        " -> " + std::to_string(out_));
-  const auto in = static_cast<std::size_t>(in_), out = static_cast<std::size_t>(out_);
-  weight_ = Parameter<T>("weight", empty<T>({out, in}));
-  if (options.bias) bias_ = Parameter<T>("bias", empty<T>({out}), /*decay=*/false);
-  Random random(next_seed());
-  reset_parameters(random);
-}
-
-template <class T>
-Parameter<T>& Linear<T>::bias() {
-  if (!bias_) throw StateError(this->label() + ": was made without a bias");
-  return *bias_;
-}
+    : WeightedLayer<T>(weight_shape(in_features, out_features), out_features, options.bias),
+      in_(in_features),
+      out_(out_features) {}
 
 template <class T>
 Shape Linear<T>::output_shape(const Shape& input) const {
@@ -92,28 +86,29 @@ std::uint64_t Linear<T>::multiply_adds(const Shape& input) const {
 
 template <class T>
 std::string Linear<T>::options() const {
-  return std::to_string(in_) + " -> " + std::to_string(out_) + (bias_ ? "" : ", no bias");
+  return std::to_string(in_) + " -> " + std::to_string(out_) + (this->has_bias() ? "" : ", no bias");
 }
 
 template <class T>
 Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
   const auto batch = static_cast<Index>(x.shape()[0]);
   auto y = empty<T>(this->output_shape(x.shape()));
+  const T *const weight = this->weight().value.data(), *const bias = this->bias_values();
   const auto multiply = [&](Index row, Index rows, Index column, Index columns) {
     T* const to = y.data() + row * out_ + column;
-    if (bias_)
-      for (Index n = 0; n < rows; ++n) std::copy_n(&bias_->value(column), columns, to + n * out_);
+    if (bias)
+      for (Index n = 0; n < rows; ++n) std::copy_n(bias + column, columns, to + n * out_);
     const kernels::MatrixProduct<T> product{rows,
                                             in_,
                                             columns,
                                             x.data() + row * in_,
                                             in_,
                                             1,
-                                            weight_.value.data() + column * in_,
+                                            weight + column * in_,
                                             in_,
                                             to,
                                             out_,
-                                            /*accumulate=*/bias_.has_value()};
+                                            /*accumulate=*/bias != nullptr};
     batch <= few_forward() ? thin_products<T>().multiply_transposed(product)
                            : kernels::multiply_general(product, Transpose::yes);
   };
@@ -126,58 +121,41 @@ Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
 }
 
 template <class T>
-Tensor<T> Linear<T>::do_forward(Tensor<T> x) {
-  x_ = std::move(x);
-  return apply(x_);
+Tensor<T> Linear<T>::do_forward(Tensor<T> x, Record& record) {
+  return apply(record.keep(std::move(x)));
 }
 
 template <class T>
-Tensor<T> Linear<T>::do_infer(Tensor<T> x) const {
-  return apply(x);
-}
-
-template <class T>
-Tensor<T> Linear<T>::do_backward(Tensor<T> dy) {
+Tensor<T> Linear<T>::do_backward(Tensor<T> dy, Record& record) {
   const auto batch = static_cast<Index>(dy.shape()[0]);
-  auto dx = empty<T>(x_.shape());
+  const T* const weight = this->weight().value.data();
+  auto dx = empty<T>(record.input_shape());
   parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
-    multiply<T>(batch, {batch, out_, end - begin, dy.data(), out_, 1, weight_.value.data() + begin, in_,
-                        dx.data() + begin, in_, /*accumulate=*/false});
+    multiply<T>(batch,
+                {batch, out_, end - begin, dy.data(), out_, 1, weight + begin, in_, dx.data() + begin, in_,
+                 /*accumulate=*/false});
   });
-  do_backward_parameters(std::move(dy));
+  do_backward_parameters(std::move(dy), record);
   return dx;
 }
 
 template <class T>
-void Linear<T>::do_backward_parameters(Tensor<T> dy) {
+void Linear<T>::do_backward_parameters(Tensor<T> dy, Record& record) {
+  const auto x = record.take<Tensor<T>>();
   const auto batch = static_cast<Index>(dy.shape()[0]);
+  T* const dw = this->weight().gradient.data();
   parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
-    multiply<T>(batch, {out_, batch, end - begin, dy.data(), 1, out_, x_.data() + begin, in_,
-                        weight_.gradient.data() + begin, in_, /*accumulate=*/false});
+    multiply<T>(batch, {out_, batch, end - begin, dy.data(), 1, out_, x.data() + begin, in_, dw + begin, in_,
+                        /*accumulate=*/false});
   });
-  if (bias_) {
-    const auto ones = full<T>({dy.shape()[0]}, T{1});
-    parallel_ranges(
-        out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)), [&](Index begin, Index end) {
-          thin_products<T>().multiply({1, batch, end - begin, ones.data(), batch, 1, dy.data() + begin, out_,
-                                       bias_->gradient.data() + begin, out_,
-                                       /*accumulate=*/false});
-        });
-  }
-  x_ = Tensor<T>();
-}
-
-template <class T>
-std::vector<Parameter<T>*> Linear<T>::own_parameters() {
-  if (bias_) return {&weight_, &*bias_};
-  return {&weight_};
-}
-
-template <class T>
-void Linear<T>::reset_parameters(Random& random) {
-  const double bound = 1 / std::sqrt(static_cast<double>(in_));
-  weight_.value = random.uniform<T>(weight_.value.shape(), -bound, bound);
-  if (bias_) bias_->value = random.uniform<T>(bias_->value.shape(), -bound, bound);
+  if (!this->has_bias()) return;
+  T* const db = this->bias().gradient.data();
+  const auto ones = full<T>({dy.shape()[0]}, T{1});
+  parallel_ranges(
+      out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)), [&](Index begin, Index end) {
+        thin_products<T>().multiply({1, batch, end - begin, ones.data(), batch, 1, dy.data() + begin, out_,
+                                     db + begin, out_, /*accumulate=*/false});
+      });
 }
 
 template class Linear<float>;

@@ -1,9 +1,7 @@
 // Linear: the fully connected layer.
 #pragma once
 
-#include <optional>
-
-#include "strata/framework/layer.hpp"
+#include "strata/layers/weighted_layer.hpp"
 
 namespace strata {
 
@@ -15,14 +13,10 @@ struct LinearOptions {
 /// Backward: dx = dy W, dW = dy^T x, db = sum over N of dy.
 /// Starts as PyTorch's: weight and bias uniform in +-1/sqrt(in).
 template <class T>
-class Linear final : public Layer<T> {
+class Linear final : public WeightedLayer<T> {
  public:
   /// Throws ArgumentError unless both counts are positive.
   Linear(Index in_features, Index out_features, LinearOptions options = {});
-
-  Parameter<T>& weight() { return weight_; }
-  /// Throws StateError if the layer has none.
-  Parameter<T>& bias();
 
   Shape output_shape(const Shape& input) const override;
   std::uint64_t multiply_adds(const Shape& input) const override;
@@ -32,21 +26,16 @@ class Linear final : public Layer<T> {
   std::string options() const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  void do_backward_parameters(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
-  std::vector<Parameter<T>*> own_parameters() override;
-  void reset_parameters(Random& random) override;
+  Tensor<T> do_forward(Tensor<T> x, Record& record) override;
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
+  void do_backward_parameters(Tensor<T> dy, Record& record) override;
+  Tensor<T> do_infer(Tensor<T> x) const override { return apply(x); }
 
  private:
   Tensor<T> apply(const Tensor<T>& x) const;
 
   Index in_;
   Index out_;
-  Parameter<T> weight_;
-  std::optional<Parameter<T>> bias_;
-  Tensor<T> x_;
 };
 
 extern template class Linear<float>;

@@ -27,9 +27,9 @@ void detail::check_fit(const char* owner, const Layer<T>& net, const Dataset* da
 }
 
 template <class T>
-Evaluation evaluate(const Layer<T>& net, std::shared_ptr<const Dataset> dataset,
+Evaluation evaluate(const Inference<T>& model, std::shared_ptr<const Dataset> dataset,
                     const EvaluationOptions& options, const Loss<T>& loss) {
-  detail::check_fit("evaluate", net, dataset.get(), options.batch_size);
+  detail::check_fit("evaluate", model.network(), dataset.get(), options.batch_size);
   const Index count = dataset->size();
   DataLoader<T> loader(
       std::move(dataset),
@@ -38,7 +38,7 @@ Evaluation evaluate(const Layer<T>& net, std::shared_ptr<const Dataset> dataset,
   Index correct = 0;
   loader.start_epoch(0);
   while (std::optional<Batch<T>> batch = loader.next()) {
-    const Tensor<T> scores = net.infer(std::move(batch->samples));
+    const Tensor<T> scores = model(std::move(batch->samples));
     result.loss += loss(scores, batch->labels).value * static_cast<double>(batch->labels.size());
     for (std::size_t i = 0; const std::int32_t predicted : predictions(scores)) {
       correct += predicted == batch->labels[i++];
@@ -50,6 +50,16 @@ Evaluation evaluate(const Layer<T>& net, std::shared_ptr<const Dataset> dataset,
   return result;
 }
 
+template <class T>
+Evaluation evaluate(const Layer<T>& net, std::shared_ptr<const Dataset> dataset,
+                    const EvaluationOptions& options, const Loss<T>& loss) {
+  return evaluate(Inference<T>(net), std::move(dataset), options, loss);
+}
+
+template Evaluation evaluate(const Inference<float>&, std::shared_ptr<const Dataset>,
+                             const EvaluationOptions&, const Loss<float>&);
+template Evaluation evaluate(const Inference<double>&, std::shared_ptr<const Dataset>,
+                             const EvaluationOptions&, const Loss<double>&);
 template void detail::check_fit(const char*, const Layer<float>&, const Dataset*, Index);
 template void detail::check_fit(const char*, const Layer<double>&, const Dataset*, Index);
 template Evaluation evaluate(const Layer<float>&, std::shared_ptr<const Dataset>, const EvaluationOptions&,

@@ -5,6 +5,7 @@
 
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/graph/inference.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 
@@ -21,8 +22,12 @@ struct Evaluation {
   Labels predictions;  ///< one per sample, in their order; for a ConfusionMatrix
 };
 
-/// Runs a data set through `infer` in batches; changes nothing. `net` gives scores (N, classes). Throws
-/// ArgumentError for a null or empty data set, ShapeError if it does not fit the network.
+/// Runs a data set through a model in batches; it gives scores (N, classes). Throws ArgumentError for a null
+/// or empty data set, ShapeError if it does not fit the network.
+template <class T>
+Evaluation evaluate(const Inference<T>& model, std::shared_ptr<const Dataset> dataset,
+                    const EvaluationOptions& options = {}, const Loss<T>& loss = SoftmaxCrossEntropy<T>{});
+/// The same for the network as it is now, which it leaves as it is.
 template <class T>
 Evaluation evaluate(const Layer<T>& net, std::shared_ptr<const Dataset> dataset,
                     const EvaluationOptions& options = {}, const Loss<T>& loss = SoftmaxCrossEntropy<T>{});
@@ -34,6 +39,10 @@ template <class T>
 void check_fit(const char* owner, const Layer<T>& net, const Dataset* dataset, Index batch_size);
 }  // namespace detail
 
+extern template Evaluation evaluate(const Inference<float>&, std::shared_ptr<const Dataset>,
+                                    const EvaluationOptions&, const Loss<float>&);
+extern template Evaluation evaluate(const Inference<double>&, std::shared_ptr<const Dataset>,
+                                    const EvaluationOptions&, const Loss<double>&);
 extern template Evaluation evaluate(const Layer<float>&, std::shared_ptr<const Dataset>,
                                     const EvaluationOptions&, const Loss<float>&);
 extern template Evaluation evaluate(const Layer<double>&, std::shared_ptr<const Dataset>,

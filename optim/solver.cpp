@@ -149,11 +149,11 @@ StepReport Solver<T>::step(Batch<T> batch) {
   Index correct = 0;
   double loss_value, norm;
   try {
-    const Tensor<T> scores = net_.forward(std::move(batch.samples));
+    const Tensor<T> scores = net_.forward(std::move(batch.samples), record_);
     LossResult<T> loss = (*options_.loss)(scores, batch.labels);
     loss_value = loss.value;
     if (!std::isfinite(loss_value)) fail_not_finite("the loss");
-    net_.backward_parameters(std::move(loss.gradient));
+    net_.backward_parameters(std::move(loss.gradient), record_);
     norm = clip_gradient_norm(parameters_, options_.max_gradient_norm);
     if (!std::isfinite(norm)) fail_not_finite("the norm of the gradient");
     correct = count_correct(predictions(scores), batch.labels);

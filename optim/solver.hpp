@@ -159,6 +159,7 @@ class Solver {
   Position position_;
   History history_;
   detail::Snapshot<T> best_;
+  Record record_;
   detail::Snapshot<T> before_step_;  // of the buffers: forward changes them
 };
 

@@ -12,6 +12,7 @@
 #include "strata/framework/io/weights.hpp"
 #include "strata/framework/runtime/blas.hpp"
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/framework/version.hpp"
 #include "strata/optim/checkpoint_folder.hpp"
 #include "strata/optim/solver.hpp"

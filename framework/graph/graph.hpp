@@ -2,9 +2,8 @@
 #pragma once
 
 #include <concepts>
-#include <optional>
 
-#include "strata/framework/graph/chain.hpp"
+#include "strata/framework/graph/container.hpp"
 #include "strata/framework/graph/join.hpp"
 
 namespace strata {
@@ -18,19 +17,17 @@ namespace strata {
 ///       .output("sum");
 ///
 /// Nodes may be named in any order, before or after what they refer to. Where a value goes to several
-/// consumers, their gradients are added, those of later nodes first (layers in a row count where the last
-/// stands). A name may hold dots
-/// ("layer1.0.conv1"). With one input and one output it is a layer as any other; with more, use the calls
-/// that take vectors.
+/// consumers, their gradients are added. A name may hold dots ("layer1.0.conv1"). With one input and one
+/// output it is a layer as any other; with more, use the calls that take vectors.
 template <class T>
-class Graph final : public Layer<T> {
+class Graph final : public Container<T> {
  public:
   // Defined in the library, as Parameter's.
   Graph();
   Graph(const Graph& other);
   Graph(Graph&&) noexcept;
   Graph& operator=(const Graph& other);
-  Graph& operator=(Graph&&) noexcept;
+  Graph& operator=(Graph&& other);
   ~Graph() override;
 
   // These throw GraphError for a name that is taken, empty or has a dot at an end.
@@ -40,6 +37,9 @@ class Graph final : public Layer<T> {
   [[gnu::cold]] Graph& add(std::string name, L layer, std::string from) {
     return add(std::move(name), std::make_unique<L>(std::move(layer)), std::move(from));
   }
+  /// The layer of another node at one more place: its parameters are the same, and have the sum of the
+  /// gradients of all places. Files and lists of parameters have it once.
+  Graph& reuse(std::string name, std::string layer, std::string from);
   Graph& join(std::string name, std::unique_ptr<Join<T>> join, std::vector<std::string> from);
   template <std::derived_from<Join<T>> J>
   [[gnu::cold]] Graph& join(std::string name, J node, std::vector<std::string> from) {
@@ -62,9 +62,18 @@ class Graph final : public Layer<T> {
   using Layer<T>::backward;
   using Layer<T>::backward_parameters;
   using Layer<T>::infer;
-  std::vector<Tensor<T>> forward(std::vector<Tensor<T>> x);
-  std::vector<Tensor<T>> backward(std::vector<Tensor<T>> dy);
-  void backward_parameters(std::vector<Tensor<T>> dy);
+  std::vector<Tensor<T>> forward(std::vector<Tensor<T>> x, Record& record);
+  std::vector<Tensor<T>> backward(std::vector<Tensor<T>> dy, Record& record);
+  void backward_parameters(std::vector<Tensor<T>> dy, Record& record);
+  std::vector<Tensor<T>> forward(std::vector<Tensor<T>> x) {
+    return forward(std::move(x), this->own_record());
+  }
+  std::vector<Tensor<T>> backward(std::vector<Tensor<T>> dy) {
+    return backward(std::move(dy), this->own_record());
+  }
+  void backward_parameters(std::vector<Tensor<T>> dy) {
+    backward_parameters(std::move(dy), this->own_record());
+  }
   std::vector<Tensor<T>> infer(std::vector<Tensor<T>> x) const;
   std::vector<Shape> output_shapes(const std::vector<Shape>& inputs) const;
   std::vector<typename Layer<T>::Step> steps(const std::vector<Shape>& inputs) const;
@@ -72,68 +81,44 @@ class Graph final : public Layer<T> {
   /// Throws StateError unless there is one input and one output.
   void set_path(std::string path) override;
   Shape output_shape(const Shape& input) const override;
-  std::uint64_t multiply_adds(const Shape& input) const override;
   std::vector<typename Layer<T>::Step> steps(const Shape& input) const override;
   bool is_per_sample() const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Graph>(*this); }
   std::string type() const override { return "Graph"; }
   std::vector<typename Layer<T>::Child> children() override;
-
- protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  void do_backward_parameters(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
+  std::vector<std::size_t> append_to(FlatNetwork<T>& network,
+                                     const std::vector<std::size_t>& inputs) const override;
 
  private:
-  // An input (neither layer nor join), a layer or a join.
+  // An input, which takes nothing, a layer, a join, or the layer of another node, `reused`.
   struct Node {
     std::string name;
     std::vector<std::string> from;
-    std::unique_ptr<Layer<T>> layer;
-    std::unique_ptr<Join<T>> join;
-    // Filled in by plan().
-    std::vector<std::size_t> sources;  // the nodes of `from`
-    std::size_t uses = 0;              // how often its value is taken
-    // Of the last layer of a chain: the chain, and the node whose value it takes.
-    std::unique_ptr<Chain<T>> chain = nullptr;
-    std::size_t chain_source = 0;
-    // Of a join that can be fused with its neighbors.
-    std::unique_ptr<JoinTraining<T>> training = nullptr;
-    std::unique_ptr<JoinInference<T>> inference = nullptr;
-    // In infer, a chain may do the work of the join that takes its value. It waits for the join's turn then,
-    // and its node has the value that it takes until then.
-    bool waits = false;
-    std::optional<std::size_t> joining = std::nullopt;  // of the join: which of its sources
+    std::unique_ptr<Layer<T>> layer = nullptr;
+    std::unique_ptr<Join<T>> join = nullptr;
+    std::string reused = "";
+    std::vector<std::size_t> sources = {};  // the nodes of `from`
+    std::size_t reused_node = 0;
   };
   Graph& append(Node node);
-  void plan();
+  void connect();
   std::string find_problem();
-  void connect(const Graph* like);
-  std::vector<ImageLayout> choose_layouts(Pass pass, const std::vector<Shape>& shapes) const;
   void require_single() const;
-  std::vector<Shape> node_shapes(const std::vector<Shape>& inputs) const;
-  template <class RunChain, class RunJoin>
-  std::vector<Tensor<T>> run(std::vector<Tensor<T>> x, const RunChain& run_chain,
-                             const RunJoin& run_join) const;
-  std::vector<Tensor<T>> run_forward(std::vector<Tensor<T>> x);
-  std::vector<Tensor<T>> run_infer(std::vector<Tensor<T>> x) const;
-  std::vector<Tensor<T>> run_backward(std::vector<Tensor<T>> dy, bool parameters_only);
-  void begin_backward(const std::vector<Tensor<T>>& dy);
+  void expect_inputs(std::size_t count) const;
+  std::vector<std::string> node_names() const;
   bool is_input(std::size_t node) const { return nodes_[node].from.empty(); }
+  /// The layer that a node runs, or null.
+  Layer<T>* layer_of(const Node& node) const {
+    return node.reused.empty() ? node.layer.get() : nodes_[node.reused_node].layer.get();
+  }
 
   std::vector<Node> nodes_;
   std::vector<std::size_t> inputs_;
   std::vector<std::string> output_names_;
-  // The plan is made anew with every change, so that const calls can share it between threads.
+  // Settled anew with every change, so that const calls can share it between threads.
   std::string problem_ = "has no input";
   std::vector<std::size_t> order_;    // of execution: every node after its sources
   std::vector<std::size_t> outputs_;  // the nodes of output_names_
-  // Of the last forward.
-  bool fused_ = false;
-  std::vector<Shape> shapes_;             // of every node's value
-  std::vector<ImageLayout> layouts_;      // of every node's value and its gradient
-  bool backward_of_several_due_ = false;  // Layer keeps the same for the calls of one tensor
 };
 
 extern template class Graph<float>;

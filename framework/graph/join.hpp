@@ -2,16 +2,12 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "strata/framework/graph/fusion.hpp"
+#include "strata/framework/shared.hpp"
 
 namespace strata {
-
-template <class T>
-class Layer;
 
 /// Where branches of a Graph meet. The public calls check shapes; a join implements output_shape and the
 /// do_… functions behind them.
@@ -33,17 +29,6 @@ class Join {
   virtual std::unique_ptr<Join> clone() const = 0;
   /// The name of the class: "Add".
   virtual std::string type() const = 0;
-
-  /// Something that does the work of this join of so many inputs and of some of `next`, the layers behind it,
-  /// or null. The Graph asks when it is built; what it gets refers to the layers and lives no longer than
-  /// they do.
-  virtual std::unique_ptr<JoinTraining<T>> fuse_training(std::size_t /*inputs*/,
-                                                         std::span<Layer<T>* const> /*next*/) const {
-    return nullptr;
-  }
-  virtual std::unique_ptr<JoinInference<T>> fuse_inference(std::span<Layer<T>* const> /*next*/) const {
-    return nullptr;
-  }
 
   /// Called by the Graph.
   void set_path(std::string path) { path_ = std::move(path); }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "strata/framework/graph/inference_parts.hpp"
+#include "strata/framework/graph/flat_network.hpp"
 
 namespace strata {
 
@@ -11,14 +11,11 @@ Sequential<T>::Sequential() = default;
 template <class T>
 Sequential<T>::Sequential(Sequential&&) noexcept = default;
 template <class T>
-Sequential<T>& Sequential<T>::operator=(Sequential&&) noexcept = default;
-template <class T>
 Sequential<T>::~Sequential() = default;
 
 template <class T>
-Sequential<T>::Sequential(const Sequential& other) : Layer<T>(other) {
+Sequential<T>::Sequential(const Sequential& other) : Container<T>(other) {
   for (const Entry& entry : other.layers_) layers_.push_back({entry.name, entry.layer->clone()});
-  connect(&other.chain_);
 }
 
 template <class T>
@@ -27,24 +24,23 @@ Sequential<T>& Sequential<T>::operator=(const Sequential& other) {
 }
 
 template <class T>
-Sequential<T>& Sequential<T>::add(std::string name, std::unique_ptr<Layer<T>> layer) {
-  if (!layer) throw GraphError(this->label() + ": layer '" + name + "' is null");
-  if (name.empty() || name.front() == '.' || name.back() == '.')
-    throw GraphError(this->label() + ": '" + name + "' cannot name a layer");
-  for (const Entry& entry : layers_)
-    if (entry.name == name) throw GraphError(this->label() + ": there are two layers named '" + name + "'");
-  layer->set_path(this->path().empty() ? name : this->path() + "." + name);
-  layers_.push_back({std::move(name), std::move(layer)});
-  this->forget_forward();
-  connect(nullptr);
+Sequential<T>& Sequential<T>::operator=(Sequential&& other) {
+  Container<T>::operator=(std::move(other));
+  layers_ = std::move(other.layers_);
+  this->settle_in();
   return *this;
 }
 
 template <class T>
-void Sequential<T>::connect(const Chain<T>* like) {
-  std::vector<Layer<T>*> layers;
-  for (const Entry& entry : layers_) layers.push_back(entry.layer.get());
-  chain_ = Chain<T>(std::move(layers), like);
+Sequential<T>& Sequential<T>::add(std::string name, std::unique_ptr<Layer<T>> layer) {
+  if (!layer) throw GraphError(this->label() + ": layer '" + name + "' is null");
+  std::vector<std::string> names;
+  for (const Entry& entry : layers_) names.push_back(entry.name);
+  this->check_name(name, "layer", names);
+  layer->set_path(this->path_of(name));
+  layers_.push_back({std::move(name), std::move(layer)});
+  this->structure_changed();
+  return *this;
 }
 
 template <class T>
@@ -52,17 +48,6 @@ Shape Sequential<T>::output_shape(const Shape& input) const {
   Shape shape = input;
   for (const Entry& entry : layers_) shape = entry.layer->output_shape(shape);
   return shape;
-}
-
-template <class T>
-std::uint64_t Sequential<T>::multiply_adds(const Shape& input) const {
-  std::uint64_t total = 0;
-  Shape shape = input;
-  for (const Entry& entry : layers_) {
-    total += entry.layer->multiply_adds(shape);
-    shape = entry.layer->output_shape(shape);
-  }
-  return total;
 }
 
 template <class T>
@@ -84,16 +69,20 @@ bool Sequential<T>::is_per_sample() const {
 }
 
 template <class T>
-Tensor<T> Sequential<T>::do_infer(Tensor<T> x) const {
-  return detail::infer_in_parts<T>(*this, std::move(x),
-                                   [this](Tensor<T> part) { return chain_.infer(std::move(part)).take(); });
-}
-
-template <class T>
 std::vector<typename Layer<T>::Child> Sequential<T>::children() {
   std::vector<typename Layer<T>::Child> all;
   for (const Entry& entry : layers_) all.push_back({entry.name, entry.layer.get()});
   return all;
+}
+
+template <class T>
+std::vector<std::size_t> Sequential<T>::append_to(FlatNetwork<T>& network,
+                                                  const std::vector<std::size_t>& inputs) const {
+  if (inputs.size() != 1)
+    throw ShapeError(this->label() + ": expected 1 input tensor, got " + std::to_string(inputs.size()));
+  ValueIndex value = inputs[0];
+  for (const Entry& entry : layers_) value = network.append(*entry.layer, value);
+  return {value};
 }
 
 template class Sequential<float>;

@@ -3,26 +3,28 @@
 
 #include <concepts>
 
-#include "strata/framework/graph/chain.hpp"
+#include "strata/framework/graph/container.hpp"
 
 namespace strata {
 
 /// y = f_n(… f_1(x)). Children are named "0", "1", … unless a name is given; Sequentials nest.
 template <class T>
-class Sequential final : public Layer<T> {
+class Sequential final : public Container<T> {
  public:
   // Defined in the library, with copies and moves, as Parameter's.
   Sequential();
+  // Not for one Sequential, which is copied or moved: to nest it use add.
   template <class... Layers>
-  requires(sizeof...(Layers) > 0 && (std::derived_from<std::remove_cvref_t<Layers>, Layer<T>> &&
-                                     ...)) explicit Sequential(Layers&&... layers) {
+  requires(sizeof...(Layers) > 0 && (std::derived_from<std::remove_cvref_t<Layers>, Layer<T>> && ...) &&
+           !(sizeof...(Layers) == 1 && (std::same_as<std::remove_cvref_t<Layers>, Sequential> &&
+                                        ...))) explicit Sequential(Layers&&... layers) {
     (add(std::forward<Layers>(layers)), ...);
   }
 
   Sequential(const Sequential& other);
   Sequential(Sequential&&) noexcept;
   Sequential& operator=(const Sequential& other);
-  Sequential& operator=(Sequential&&) noexcept;
+  Sequential& operator=(Sequential&& other);
   ~Sequential() override;
 
   /// Appends a layer. Throws GraphError for a name that is taken, empty or holds a dot at an end.
@@ -44,28 +46,21 @@ class Sequential final : public Layer<T> {
   Layer<T>& operator[](Index i) { return *layers_.at(static_cast<std::size_t>(i)).layer; }
 
   Shape output_shape(const Shape& input) const override;
-  std::uint64_t multiply_adds(const Shape& input) const override;
   std::vector<typename Layer<T>::Step> steps(const Shape& input) const override;
   bool is_per_sample() const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Sequential>(*this); }
   std::string type() const override { return "Sequential"; }
   std::vector<typename Layer<T>::Child> children() override;
-
- protected:
-  Tensor<T> do_forward(Tensor<T> x) override { return chain_.forward(std::move(x)).take(); }
-  Tensor<T> do_backward(Tensor<T> dy) override { return chain_.backward(std::move(dy)).take(); }
-  void do_backward_parameters(Tensor<T> dy) override { chain_.backward_parameters(std::move(dy)); }
-  Tensor<T> do_infer(Tensor<T> x) const override;
+  std::vector<std::size_t> append_to(FlatNetwork<T>& network,
+                                     const std::vector<std::size_t>& inputs) const override;
 
  private:
   struct Entry {
     std::string name;
     std::unique_ptr<Layer<T>> layer;
   };
-  void connect(const Chain<T>* like);
 
   std::vector<Entry> layers_;
-  Chain<T> chain_;
 };
 
 extern template class Sequential<float>;

@@ -35,7 +35,7 @@ std::string describe_cycle(const std::vector<NamedNode>& nodes,
 }  // namespace
 
 Wiring::Wiring(const std::vector<NamedNode>& nodes, const std::vector<std::string>& output_names)
-    : sources(nodes.size()), uses(nodes.size()) {
+    : sources(nodes.size()) {
   std::unordered_map<std::string, std::size_t> index;
   for (std::size_t i = 0; i < nodes.size(); ++i) index[nodes[i].name] = i;
   std::vector<std::vector<std::size_t>> consumers(nodes.size());
@@ -77,10 +77,11 @@ Wiring::Wiring(const std::vector<NamedNode>& nodes, const std::vector<std::strin
     return;
   }
 
-  for (std::size_t i = 0; i < nodes.size(); ++i) uses[i] = consumers[i].size();
-  for (const std::size_t node : outputs) ++uses[node];
+  std::vector<bool> used(nodes.size());
+  for (std::size_t i = 0; i < nodes.size(); ++i) used[i] = !consumers[i].empty();
+  for (const std::size_t node : outputs) used[node] = true;
   for (std::size_t i = 0; i < nodes.size(); ++i)
-    if (uses[i] == 0 && problem.empty())
+    if (!used[i] && problem.empty())
       problem = quoted(nodes[i].name) + " is not used: nothing takes it and it is not an output";
 }
 

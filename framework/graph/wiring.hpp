@@ -19,7 +19,6 @@ struct Wiring {
   std::string problem;  ///< what is wrong, or ""; then the rest is not to be relied on
   std::vector<std::vector<std::size_t>> sources;  ///< of each node: the nodes of `from`
   std::vector<std::size_t> outputs;               ///< the nodes of `output_names`
-  std::vector<std::size_t> uses;                  ///< of each node: how often its value is taken
   /// Of execution: every node after its sources; of those that are ready, the first declared comes first.
   std::vector<std::size_t> order;
 };

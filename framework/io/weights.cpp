@@ -3,34 +3,23 @@
 #include "strata/framework/io/checksum.hpp"
 #include "strata/framework/io/quote.hpp"
 #include "strata/framework/io/safetensors.hpp"
-#include "strata/framework/network_state.hpp"
 
 namespace strata {
-namespace {
 
 template <class T>
-std::vector<StateEntry> entries_of(Layer<T>& net, StateScope scope) {
+std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope) {
   std::vector<StateEntry> entries;
-  for (auto& [name, parameter] : detail::NetworkState<T>::parameters(net))
-    entries.push_back({name, &parameter->value});
-  for (auto& buffer : detail::NetworkState<T>::buffers(net)) {
+  for (auto& [name, parameter] : net.named_parameters()) entries.push_back({name, &parameter->value});
+  for (auto& buffer : net.named_buffers()) {
     if (scope == StateScope::weights && !buffer.in_weights) continue;
     std::visit([&](auto* place) { entries.push_back({buffer.name, place}); }, buffer.value);
   }
   return entries;
 }
 
-}  // namespace
-
-template <class T>
-std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope) {
-  detail::NetworkState<T>::lend(net);
-  return entries_of(net, scope);
-}
-
 template <class T>
 void save_weights(Layer<T>& net, const std::string& path) {
-  StateDict state = capture(entries_of(net, StateScope::weights));
+  StateDict state = capture(state_of(net, StateScope::weights));
   state.metadata["format"] = "pt";  // the note by which Python's tools know PyTorch's names and layouts
   detail::add_checksum(state);
   write_safetensors(state, path);
@@ -41,9 +30,7 @@ LoadReport load_weights(Layer<T>& net, const std::string& path, LoadOptions opti
   StateDict state = read_safetensors(path);
   const std::string file = detail::in_quotes(path);
   detail::verify_checksum(state, file);  // files from elsewhere have none
-  LoadReport report = restore(entries_of(net, StateScope::weights), state, file, options);
-  detail::NetworkState<T>::change(net);
-  return report;
+  return restore(state_of(net, StateScope::weights), state, file, options);
 }
 
 template std::vector<StateEntry> state_of(Layer<float>&, StateScope);

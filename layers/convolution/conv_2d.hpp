@@ -1,17 +1,9 @@
 // Conv2D: two-dimensional convolution.
 #pragma once
 
-#include <optional>
-
-#include "strata/framework/graph/image_layout.hpp"
-#include "strata/framework/layer.hpp"
-#include "strata/framework/size_2d.hpp"
+#include "strata/layers/convolution/convolution_layer.hpp"
 
 namespace strata {
-
-namespace kernels {
-struct ConvolutionShape;
-}
 
 struct Conv2DOptions {
   Size2D stride = 1;
@@ -35,59 +27,26 @@ struct Conv2DOptions {
 /// dy.
 /// Starts as PyTorch's: weight and bias uniform in +-1/sqrt(in / groups * kernel.h * kernel.w).
 template <class T>
-class Conv2D final : public Layer<T> {
+class Conv2D final : public ConvolutionLayer<T> {
  public:
   /// Throws ArgumentError for a count, kernel, stride or dilation below 1, a negative padding, and groups
   /// that do not divide both counts.
   Conv2D(Index in_channels, Index out_channels, Size2D kernel, Conv2DOptions options = {});
 
-  Parameter<T>& weight();
-  /// Throws StateError if the layer has none.
-  Parameter<T>& bias();
-
-  /// How this input is computed: "winograd 4x4" (or 2x2), "direct", "depthwise", "grouped",
-  /// "pointwise" or "gemm".
-  std::string algorithm(const Shape& input) const override;
-
   /// Throws ShapeError for an empty batch or image, other channels, or a kernel larger than the padded image.
   Shape output_shape(const Shape& input) const override;
-  std::uint64_t multiply_adds(const Shape& input) const override;
-  bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<Conv2D>(*this); }
   std::string type() const override { return "Conv2D"; }
-  std::string options() const override;
-  std::unique_ptr<TrainingFusion<T>> fuse_training(std::span<Layer<T>* const> chain) override;
-  std::unique_ptr<InferenceFusion<T>> fuse_inference(std::span<Layer<T>* const> chain) override;
+  kernels::ConvolutionShape geometry(const Shape& input) const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
-  void do_backward_parameters(Tensor<T> dy) override;
-  Tensor<T> do_infer(Tensor<T> x) const override;
-  std::vector<Parameter<T>*> own_parameters() override;
-  void reset_parameters(Random& random) override;
+  Tensor<T> do_forward(Tensor<T> x, Record& record) override;
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
+  void do_backward_parameters(Tensor<T> dy, Record& record) override;
+  Tensor<T> do_infer(Tensor<T> x) const override { return apply(x); }
 
  private:
-  template <class>
-  friend class ConvolutionInference;
-  template <class>
-  friend class ConvolutionRun;
-
-  kernels::ConvolutionShape convolution(const Shape& input) const;
   Tensor<T> apply(const Tensor<T>& x) const;
-  Tensor<T> forward_shared(Shared<T> x);
-  Tensor<T> pull_back(const Tensor<T>& dy);
-  void pull_back_parameters(const Tensor<T>& dy);
-  void compute_bias_gradient(const kernels::ConvolutionShape& shape, const Tensor<T>& dy);
-
-  Index in_;
-  Index out_;
-  Size2D kernel_;
-  Conv2DOptions options_;
-  Parameter<T> weight_;
-  std::optional<Parameter<T>> bias_;
-  Shared<T> x_;
-  ImageLayout x_layout_ = ImageLayout::planes;  // set and read by ConvolutionRun
 };
 
 extern template class Conv2D<float>;

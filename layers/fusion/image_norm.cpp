@@ -1,9 +1,8 @@
 #include "strata/layers/fusion/image_norm.hpp"
 
-#include "strata/layers/fusion/norm_fusion.hpp"
 #include "strata/layers/kernels/convolution/pixels.hpp"
 
-namespace strata {
+namespace strata::fusion {
 namespace {
 
 /// The images of an activation of this shape.
@@ -43,13 +42,12 @@ void from_pixels([[maybe_unused]] const Images& images, [[maybe_unused]] Index c
 }  // namespace
 
 template <class T>
-ImageNorm<T>::ImageNorm(NormalizationLayer<T>& norm, bool rectify, MaxPool2D<T>* pool, ImageLayout y_layout)
-    : norm_(norm),
-      rectify_(rectify),
-      pool_(pool),
-      y_layout_(y_layout),
-      images_(norm.x_.shape(), norm.x_layout_, norm.affine(), norm.eps_, rectify) {
-  images_.use(norm.statistics_);
+ImageNorm<T>::ImageNorm(const NormTail<T>& tail, typename NormTail<T>::Kept& kept, ImageLayouts z_and_y)
+    : tail_(tail),
+      kept_(kept),
+      layouts_(z_and_y),
+      images_(kept.norm.x.shape(), z_and_y.x, tail.norm->affine(), tail.norm->eps(), tail.rectify) {
+  images_.use(kept.norm.statistics);
 }
 
 template <class T>
@@ -59,20 +57,21 @@ void ImageNorm<T>::normalize(Index image, T* y, Index row_stride) const {
 
 template <class T>
 Tensor<T> ImageNorm<T>::emit() const {
-  if (norm_.x_layout_ == ImageLayout::planes) return NormFusion<T>(norm_, rectify_, pool_).emit();
+  if (layouts_.x == ImageLayout::planes) return tail_.emit(kept_);
   const Images in(shape());
-  if (pool_) pool_->parts_.begin(shape());
-  auto y = empty<T>(pool_ ? pool_->output_shape(shape()) : shape());
+  const MaxPool2D<T>* const pool = tail_.pool;
+  if (pool) kept_.parts.emplace(pool->pooling()).begin(shape());
+  auto y = empty<T>(pool ? pool->output_shape(shape()) : shape());
   const Images out(y.shape());
   images_.for_each([&](Index first, Index count) {
     T* const to = y.data() + first * out.size();
-    const bool as_pixels = y_layout_ == ImageLayout::pixels;
+    const bool as_pixels = layouts_.y == ImageLayout::pixels;
     kernels::Scratch<T> values(count * in.size()), pooled(count * out.size());
-    T* pixels = pool_ || !as_pixels ? values.data() : to;
+    T* pixels = pool || !as_pixels ? values.data() : to;
     images_.normalize(z(first), count, pixels);
-    if (pool_) {
+    if (pool) {
       pixels = as_pixels ? to : pooled.data();
-      pool_->parts_.forward_pixels(first, count, values.data(), pixels);
+      kept_.parts->forward_pixels(first, count, values.data(), pixels);
     }
     if (!as_pixels) from_pixels(out, count, pixels, to);
   });
@@ -84,12 +83,12 @@ template <class Body>
 void ImageNorm<T>::with_dy(const Tensor<T>& dy, Index first, Index count, const Body& body) const {
   const Images pooled(dy.shape());
   const T* const images = dy.data() + first * pooled.size();
-  if (!pool_) return body(images);
-  const MaxPoolParts<T>& parts = pool_->parts_;
+  if (!tail_.pool) return body(images);
+  const MaxPoolParts<T>& parts = *kept_.parts;
   kernels::Scratch<T> room(count * pooled.channels * parts.plane_in());
-  if (norm_.x_layout_ == ImageLayout::planes) {
+  if (layouts_.x == ImageLayout::planes) {
     parts.backward(first * pooled.channels, count * pooled.channels, images, room.data());
-  } else if (y_layout_ == ImageLayout::pixels) {
+  } else if (layouts_.y == ImageLayout::pixels) {
     parts.backward_pixels(first, count, images, room.data());
   } else {
     kernels::Scratch<T> pixels(count * pooled.size());
@@ -112,7 +111,7 @@ void ImageNorm<T>::take_gradient(const Tensor<T>& dy) {
 
 template <class T>
 void ImageNorm<T>::finish() {
-  images_.finish(norm_.frozen_, norm_.weight_gradient(), norm_.bias_gradient());
+  images_.finish(kept_.norm.frozen, tail_.norm->weight_gradient(), tail_.norm->bias_gradient());
 }
 
 template <class T>
@@ -123,7 +122,7 @@ void ImageNorm<T>::gradient(const Tensor<T>& dy, Index image, T* dz, Index row_s
 
 template <class T>
 Tensor<T> ImageNorm<T>::gradients(const Tensor<T>& dy) const {
-  Tensor<T>& z = norm_.x_;
+  Tensor<T>& z = kept_.norm.x;
   images_.for_each([&](Index first, Index count) {
     T* const dz = z.data() + first * images_.image_size();
     with_dy(dy, first, count, [&](const T* dy_images) { images_.gradient(dy_images, dz, count, dz); });
@@ -134,4 +133,4 @@ Tensor<T> ImageNorm<T>::gradients(const Tensor<T>& dy) const {
 template class ImageNorm<float>;
 template class ImageNorm<double>;
 
-}  // namespace strata
+}  // namespace strata::fusion

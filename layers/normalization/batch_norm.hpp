@@ -1,4 +1,4 @@
-// Batch normalization (Ioffe, Szegedy 2015): the layer behind BatchNorm1D and SpatialBatchNorm.
+// Batch normalization (Ioffe, Szegedy 2015): BatchNorm1D and SpatialBatchNorm.
 #pragma once
 
 #include "strata/layers/normalization/normalization_layer.hpp"
@@ -38,20 +38,41 @@ class BatchNorm : public NormalizationLayer<T> {
   std::int64_t& num_batches_tracked() { return this->running().num_batches; }
 
   std::string options() const override;
-  bool is_per_sample() const override { return this->tracks(); }
 
  protected:
-  BatchNorm(const char* type, Index channels, const BatchNormOptions& options);
-
-  normalization::Sets sets(const Shape& x) const override { return normalization::per_channel(x); }
-  void check_training_batch(const Shape& x) const override;
-
-  Index channels() const { return channels_; }
+  /// `ranks`: the least and the most that x may have; `axes`: what x has to be, for messages.
+  BatchNorm(const char* type, Index channels, std::pair<std::size_t, std::size_t> ranks,
+            const std::string& axes, const BatchNormOptions& options);
 
  private:
   Index channels_;
 };
 
+/// Batch normalization of (N, D), over N, or of (N, C, L), over N and L.
+template <class T>
+class BatchNorm1D final : public BatchNorm<T> {
+ public:
+  /// Throws ArgumentError for features < 1, eps <= 0, and momentum or minimum_factor outside [0, 1].
+  explicit BatchNorm1D(Index features, const BatchNormOptions& options = {});
+
+  std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<BatchNorm1D>(*this); }
+  std::string type() const override { return "BatchNorm1D"; }
+};
+
+/// Batch normalization of (N, C, H, W), over N, H and W. PyTorch's BatchNorm2d, except that the running
+/// variance is the biased one unless `unbiased`.
+template <class T>
+class SpatialBatchNorm final : public BatchNorm<T> {
+ public:
+  /// Throws ArgumentError for channels < 1, eps <= 0, and momentum or minimum_factor outside [0, 1].
+  explicit SpatialBatchNorm(Index channels, const BatchNormOptions& options = {});
+
+  std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<SpatialBatchNorm>(*this); }
+  std::string type() const override { return "SpatialBatchNorm"; }
+};
+
 extern template class BatchNorm<float>;
+extern template class BatchNorm1D<float>;
+extern template class SpatialBatchNorm<float>;
 
 }  // namespace strata

@@ -27,13 +27,9 @@ class GroupNorm final : public NormalizationLayer<T> {
   /// Throws ArgumentError unless groups >= 1 divides channels >= 1 and eps > 0.
   GroupNorm(Index groups, Index channels, const GroupNormOptions& options = {});
 
-  Shape output_shape(const Shape& input) const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<GroupNorm>(*this); }
   std::string type() const override { return "GroupNorm"; }
   std::string options() const override;
-
- protected:
-  normalization::Sets sets(const Shape& x) const override { return normalization::per_group(x, groups_); }
 
  private:
   Index groups_;

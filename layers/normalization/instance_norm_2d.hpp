@@ -48,25 +48,13 @@ class InstanceNorm2D final : public NormalizationLayer<T> {
   Tensor<T>& running_var() { return this->running().variance; }
   std::int64_t& num_batches_tracked() { return this->running().num_batches; }
 
-  Shape output_shape(const Shape& input) const override;
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<InstanceNorm2D>(*this); }
   std::string type() const override { return "InstanceNorm2D"; }
   std::string options() const override;
 
- protected:
-  normalization::Sets sets(const Shape& x) const override { return normalization::per_group(x, channels_); }
-  /// Throws ShapeError for H W = 1: the variance of one value is 0 whatever the value.
-  void check_training_batch(const Shape& x) const override;
-
  private:
   Index channels_;
 };
-
-/// Instance normalization as a function: x (N, C, H, W), gamma and beta (C), by the formulas above.
-/// Throws ShapeError, and ArgumentError for eps <= 0.
-template <class T>
-Tensor<T> channel_wise_spatial_normalization(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
-                                             double eps = 1e-5);
 
 extern template class InstanceNorm2D<float>;
 

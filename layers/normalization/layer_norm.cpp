@@ -6,7 +6,8 @@ namespace strata {
 
 template <class T>
 LayerNorm<T>::LayerNorm(const Shape& normalized_shape, const LayerNormOptions& options)
-    : NormalizationLayer<T>("LayerNorm", normalized_shape, options.eps, options.affine),
+    : NormalizationLayer<T>({.type = "LayerNorm", .affine_shape = normalized_shape, .groups = 1}, options.eps,
+                            options.affine),
       normalized_shape_(normalized_shape) {
   if (normalized_shape.empty() || element_count(normalized_shape) == 0)
     throw ArgumentError("LayerNorm: expected a normalized_shape of at least one axis, none empty, got " +

@@ -31,11 +31,8 @@ class LayerNorm final : public NormalizationLayer<T> {
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<LayerNorm>(*this); }
   std::string type() const override { return "LayerNorm"; }
   std::string options() const override;
-
- protected:
   /// A slice is a sample of one group, each element a channel of its own.
   normalization::Sets sets(const Shape& x) const override;
-  bool runs_are_planes() const override { return false; }
 
  private:
   Shape normalized_shape_;

@@ -3,21 +3,16 @@
 #include <cmath>
 #include <sstream>
 
-#include "strata/layers/fusion/norm_fusion.hpp"
-#include "strata/layers/pooling/max_pool_2d.hpp"
-#include "strata/layers/relu.hpp"
-
 namespace strata {
 
 template <class T>
-NormalizationLayer<T>::NormalizationLayer(const char* type, const Shape& affine_shape, double eps,
-                                          bool affine)
-    : affine_shape_(affine_shape), eps_(eps) {
+NormalizationLayer<T>::NormalizationLayer(Kind kind, double eps, bool affine)
+    : kind_(std::move(kind)), eps_(eps) {
   if (!(eps > 0 && std::isfinite(eps)))
-    throw ArgumentError(std::string(type) + ": expected a finite eps > 0, got " + std::to_string(eps));
+    throw ArgumentError(std::string(kind_.type) + ": expected a finite eps > 0, got " + std::to_string(eps));
   if (!affine) return;
-  weight_ = Parameter<T>("weight", full<T>(affine_shape, T{1}), /*decay=*/false);
-  bias_ = Parameter<T>("bias", zeros<T>(affine_shape), /*decay=*/false);
+  weight_ = Parameter<T>("weight", full<T>(kind_.affine_shape, T{1}), /*decay=*/false);
+  bias_ = Parameter<T>("bias", zeros<T>(kind_.affine_shape), /*decay=*/false);
 }
 
 template <class T>
@@ -41,20 +36,17 @@ Shape NormalizationLayer<T>::channel_shape(const char* type, Index channels) {
 template <class T>
 Parameter<T>& NormalizationLayer<T>::weight() {
   if (!weight_) throw StateError(this->label() + ": was made with affine = false and has no weight");
-  this->lend_state();
   return *weight_;
 }
 
 template <class T>
 Parameter<T>& NormalizationLayer<T>::bias() {
   if (!bias_) throw StateError(this->label() + ": was made with affine = false and has no bias");
-  this->lend_state();
   return *bias_;
 }
 
 template <class T>
 void NormalizationLayer<T>::track(RunningStatistics<T> running, bool unbiased) {
-  this->change_state();
   running_ = std::move(running);
   unbiased_ = unbiased;
 }
@@ -64,54 +56,64 @@ RunningStatistics<T>& NormalizationLayer<T>::running() {
   if (!running_)
     throw StateError(this->label() +
                      ": was made with track_running_stats = false and has no running statistics");
-  this->lend_state();
   return *running_;
 }
 
 template <class T>
-void NormalizationLayer<T>::begin(const Shape& x) {
+Shape NormalizationLayer<T>::output_shape(const Shape& input) const {
+  if (input.size() < kind_.least_rank || input.size() > kind_.most_rank ||
+      input[1] != kind_.affine_shape[0] || element_count(input) == 0)
+    this->fail_shape(kind_.axes, input);
+  return input;
+}
+
+template <class T>
+normalization::Sets NormalizationLayer<T>::sets(const Shape& x) const {
+  return kind_.groups > 0 ? normalization::per_group(x, kind_.groups) : normalization::per_channel(x);
+}
+
+template <class T>
+auto NormalizationLayer<T>::begin(const Shape& x) const -> Kept {
   if (running_) running_->check(this->label());
-  frozen_ = !this->training() && running_;
-  if (frozen_)
-    statistics_ = running_->statistics();
-  else if (this->training())
-    check_training_batch(x);
+  Kept kept;
+  kept.frozen = !this->training() && running_;
+  if (kept.frozen)
+    kept.statistics = running_->statistics();
+  else if (this->training() && kind_.more_than_one && sets(x).elements() <= 1)
+    this->fail_shape(std::string("more than one ") + kind_.more_than_one +
+                         " per channel in training (use eval() for a single one)",
+                     x);
+  return kept;
 }
 
 template <class T>
-void NormalizationLayer<T>::keep(Tensor<T> x, normalization::Statistics statistics) {
-  if (!frozen_) {
-    statistics_ = std::move(statistics);
-    const auto m = static_cast<double>(sets(x.shape()).elements());
-    if (this->training() && running_) {
-      this->change_state();
-      running_->update(statistics_, unbiased_ ? m / (m - 1) : 1);
-    }
-  }
-  x_ = std::move(x);
+void NormalizationLayer<T>::take_in(normalization::Statistics statistics, const Shape& x, Kept& kept) {
+  if (kept.frozen) return;
+  kept.statistics = std::move(statistics);
+  const auto m = static_cast<double>(sets(x).elements());
+  if (this->training() && running_) running_->update(kept.statistics, unbiased_ ? m / (m - 1) : 1);
 }
 
 template <class T>
-void NormalizationLayer<T>::normalize(Tensor<T> x, const normalization::Output<T>& output) {
+void NormalizationLayer<T>::normalize(Tensor<T> x, const normalization::Output<T>& output, Kept& kept) {
   const auto affine = this->affine();
-  begin(x.shape());
-  if (frozen_) {
-    normalization::apply(normalization::per_channel(x.shape()), x.data(), output, statistics_, affine, eps_);
-    return keep(std::move(x), {});
-  }
-  auto statistics = normalization::forward(sets(x.shape()), x.data(), output, affine, eps_);
-  keep(std::move(x), std::move(statistics));
+  const Shape& shape = x.shape();
+  kept = begin(shape);
+  if (kept.frozen)
+    normalization::apply(normalization::per_channel(shape), x.data(), output, kept.statistics, affine, eps_);
+  else
+    take_in(normalization::forward(sets(shape), x.data(), output, affine, eps_), shape, kept);
+  kept.x = std::move(x);
 }
 
 template <class T>
-Tensor<T> NormalizationLayer<T>::pull_back(normalization::Gradient<T> gradient) {
-  Tensor<T> x = std::move(x_);
-  x_ = Tensor<T>();
-  if (!gradient.dx) gradient.dx = x.data();
-  const auto all = frozen_ ? normalization::per_channel(x.shape()) : sets(x.shape());
-  normalization::backward(all, x.data(), gradient, statistics_, affine(), weight_gradient(), bias_gradient(),
-                          eps_, frozen_);
-  return x;
+Tensor<T> NormalizationLayer<T>::pull_back(normalization::Gradient<T> gradient, Kept kept) {
+  if (!gradient.dx) gradient.dx = kept.x.data();
+  const Shape& shape = kept.x.shape();
+  const auto all = kept.frozen ? normalization::per_channel(shape) : sets(shape);
+  normalization::backward(all, kept.x.data(), gradient, kept.statistics, affine(), weight_gradient(),
+                          bias_gradient(), eps_, kept.frozen);
+  return std::move(kept.x);
 }
 
 template <class T>
@@ -127,15 +129,15 @@ void NormalizationLayer<T>::normalize_in_place(Tensor<T>& x, bool rectify) const
 }
 
 template <class T>
-Tensor<T> NormalizationLayer<T>::do_forward(Tensor<T> x) {
+Tensor<T> NormalizationLayer<T>::do_forward(Tensor<T> x, Record& record) {
   auto y = empty<T>(x.shape());
-  normalize(std::move(x), {.y = y.data()});
+  normalize(std::move(x), {.y = y.data()}, record.keep(Kept()));
   return y;
 }
 
 template <class T>
-Tensor<T> NormalizationLayer<T>::do_backward(Tensor<T> dy) {
-  pull_back({.dy = dy.data(), .dx = dy.data()});
+Tensor<T> NormalizationLayer<T>::do_backward(Tensor<T> dy, Record& record) {
+  pull_back({.dy = dy.data(), .dx = dy.data()}, record.take<Kept>());
   return dy;
 }
 
@@ -162,27 +164,6 @@ auto NormalizationLayer<T>::frozen_map() const -> std::optional<ChannelMap> {
 }
 
 template <class T>
-std::vector<const Tensor<T>*> NormalizationLayer<T>::frozen_state() const {
-  std::vector<const Tensor<T>*> state;
-  if (running_) state = {&running_->mean, &running_->variance};
-  if (weight_) state.insert(state.end(), {&weight_->value, &bias_->value});
-  return state;
-}
-
-template <class T>
-std::unique_ptr<TrainingFusion<T>> NormalizationLayer<T>::fuse_training(std::span<Layer<T>* const> chain) {
-  if (chain.size() < 2 || !dynamic_cast<ReLU<T>*>(chain[1])) return nullptr;
-  auto* pool = chain.size() > 2 && runs_are_planes() ? dynamic_cast<MaxPool2D<T>*>(chain[2]) : nullptr;
-  return std::make_unique<NormFusion<T>>(*this, /*rectify=*/true, pool);
-}
-
-template <class T>
-std::unique_ptr<InferenceFusion<T>> NormalizationLayer<T>::fuse_inference(std::span<Layer<T>* const> chain) {
-  if (chain.size() < 2 || !dynamic_cast<ReLU<T>*>(chain[1])) return nullptr;
-  return std::make_unique<NormInference<T>>(*this);
-}
-
-template <class T>
 std::vector<Buffer<T>> NormalizationLayer<T>::own_buffers() {
   if (!running_) return {};
   return running_->buffers();
@@ -206,9 +187,9 @@ template <class T>
 normalization::Affine<T> NormalizationLayer<T>::affine() const {
   if (!weight_) return {};
   for (const Parameter<T>* parameter : {&*weight_, &*bias_})
-    if (parameter->value.shape() != affine_shape_)
+    if (parameter->value.shape() != kind_.affine_shape)
       throw ShapeError(this->label() + ": expected a " + parameter->name + " of shape " +
-                       to_string(affine_shape_) + ", got " + to_string(parameter->value.shape()));
+                       to_string(kind_.affine_shape) + ", got " + to_string(parameter->value.shape()));
   return {weight_->value.data(), bias_->value.data()};
 }
 

@@ -72,8 +72,8 @@ Tensor<T> AvgPool2D<T>::do_infer(Tensor<T> x) const {
 }
 
 template <class T>
-Tensor<T> AvgPool2D<T>::do_backward(Tensor<T> dy) {
-  const Shape in = this->input_shape(), out = dy.shape();
+Tensor<T> AvgPool2D<T>::do_backward(Tensor<T> dy, Record& record) {
+  const Shape in = record.input_shape(), out = dy.shape();
   auto dx = empty<T>(in);
   for_planes<T>(pooling_, count_include_pad_, in, out,
                 [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {

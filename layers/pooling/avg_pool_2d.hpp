@@ -28,8 +28,8 @@ class AvgPool2D final : public Layer<T> {
   std::string options() const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override { return do_infer(std::move(x)); }
-  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_forward(Tensor<T> x, Record&) override { return do_infer(std::move(x)); }
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 
  private:

@@ -26,8 +26,8 @@ Tensor<T> GlobalAvgPool2D<T>::do_infer(Tensor<T> x) const {
 }
 
 template <class T>
-Tensor<T> GlobalAvgPool2D<T>::do_backward(Tensor<T> dy) {
-  auto dx = empty<T>(this->input_shape());
+Tensor<T> GlobalAvgPool2D<T>::do_backward(Tensor<T> dy, Record& record) {
+  auto dx = empty<T>(record.input_shape());
   const auto pixels = static_cast<Index>(dx.shape()[2] * dx.shape()[3]);
   parallel_ranges(static_cast<Index>(dy.size()), std::max<Index>(1, (Index{1} << 16) / pixels),
                   [&](Index begin, Index end) {

@@ -15,8 +15,8 @@ class GlobalAvgPool2D final : public Layer<T> {
   std::string type() const override { return "GlobalAvgPool2D"; }
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override { return do_infer(std::move(x)); }
-  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_forward(Tensor<T> x, Record&) override { return do_infer(std::move(x)); }
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 };
 

@@ -31,7 +31,7 @@ Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, MaxPoolParts<T>& part
 
 template <class T>
 MaxPool2D<T>::MaxPool2D(Size2D window, MaxPool2DOptions options)
-    : pooling_("MaxPool2D", window, options.stride, options.padding), parts_(pooling_) {}
+    : pooling_("MaxPool2D", window, options.stride, options.padding) {}
 
 template <class T>
 Shape MaxPool2D<T>::output_shape(const Shape& input) const {
@@ -40,8 +40,8 @@ Shape MaxPool2D<T>::output_shape(const Shape& input) const {
 }
 
 template <class T>
-Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x) {
-  return pool(pooling_, x, parts_);
+Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x, Record& record) {
+  return pool(pooling_, x, record.keep(MaxPoolParts<T>(pooling_)));
 }
 
 template <class T>
@@ -51,13 +51,12 @@ Tensor<T> MaxPool2D<T>::do_infer(Tensor<T> x) const {
 }
 
 template <class T>
-Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy) {
-  auto dx = empty<T>(this->input_shape());
-  for_planes(parts_, this->input_shape(), [&](Index first, Index count) {
-    parts_.backward(first, count, dy.data() + first * parts_.plane_out(),
-                    dx.data() + first * parts_.plane_in());
+Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy, Record& record) {
+  const auto parts = record.take<MaxPoolParts<T>>();
+  auto dx = empty<T>(record.input_shape());
+  for_planes(parts, dx.shape(), [&](Index first, Index count) {
+    parts.backward(first, count, dy.data() + first * parts.plane_out(), dx.data() + first * parts.plane_in());
   });
-  parts_.end();
   return dx;
 }
 

@@ -21,26 +21,19 @@ class MaxPool2D final : public Layer<T> {
   explicit MaxPool2D(Size2D window, MaxPool2DOptions options = {});
 
   Shape output_shape(const Shape& input) const override;
+  const Pooling& pooling() const { return pooling_; }
   bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<MaxPool2D>(*this); }
   std::string type() const override { return "MaxPool2D"; }
   std::string options() const override { return pooling_.options(); }
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override;
-  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_forward(Tensor<T> x, Record& record) override;
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 
  private:
-  template <class>
-  friend class NormFusion;
-  template <class>
-  friend class ImageNorm;
-  template <class>
-  friend class ConvolutionRun;
-
   Pooling pooling_;
-  MaxPoolParts<T> parts_;
 };
 
 extern template class MaxPool2D<float>;

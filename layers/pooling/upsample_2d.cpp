@@ -55,8 +55,8 @@ Tensor<T> Upsample2D<T>::do_infer(Tensor<T> x) const {
 }
 
 template <class T>
-Tensor<T> Upsample2D<T>::do_backward(Tensor<T> dy) {
-  auto dx = empty<T>(this->input_shape());
+Tensor<T> Upsample2D<T>::do_backward(Tensor<T> dy, Record& record) {
+  auto dx = empty<T>(record.input_shape());
   for_planes<T>(
       dx.shape(), scale_, [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
         const kernels::PoolGeometry& g = windows.geometry;

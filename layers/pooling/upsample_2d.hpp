@@ -21,8 +21,8 @@ class Upsample2D final : public Layer<T> {
   std::string options() const override { return "scale " + to_string(scale_); }
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override { return do_infer(std::move(x)); }
-  Tensor<T> do_backward(Tensor<T> dy) override;
+  Tensor<T> do_forward(Tensor<T> x, Record&) override { return do_infer(std::move(x)); }
+  Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 
  private:

@@ -171,8 +171,8 @@ class Liar final : public Layer<float> {
   Shape output_shape(const Shape&) const override { return {1, 2}; }
 
  protected:
-  Tensor<float> do_forward(Tensor<float> x) override { return x; }
-  Tensor<float> do_backward(Tensor<float> dy) override { return dy; }
+  Tensor<float> do_forward(Tensor<float> x, Record&) override { return x; }
+  Tensor<float> do_backward(Tensor<float> dy, Record&) override { return dy; }
   Tensor<float> do_infer(Tensor<float> x) const override { return x; }
 };
 

@@ -58,7 +58,7 @@ class Running final : public Layer<T> {
   std::string type() const override { return "Running"; }
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override {
+  Tensor<T> do_forward(Tensor<T> x, Record&) override {
     if (watch_) watch_(x, batches_);
     ++batches_;
     T sum = 0;
@@ -66,7 +66,7 @@ class Running final : public Layer<T> {
     mean_(0) = T(0.9) * mean_(0) + T(0.1) * sum;
     return x;
   }
-  Tensor<T> do_backward(Tensor<T> dy) override {
+  Tensor<T> do_backward(Tensor<T> dy, Record&) override {
     if (watch_backward) watch_backward(dy, batches_ - 1);
     return dy;
   }

@@ -7,7 +7,7 @@
 #include "strata/layers/convolution/conv_2d.hpp"
 #include "strata/layers/flatten.hpp"
 #include "strata/layers/linear.hpp"
-#include "strata/layers/normalization/spatial_batch_norm.hpp"
+#include "strata/layers/normalization/batch_norm.hpp"
 #include "strata/layers/pooling/max_pool_2d.hpp"
 #include "strata/layers/relu.hpp"
 #include "strata/optim/adam.hpp"

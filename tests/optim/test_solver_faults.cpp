@@ -66,9 +66,9 @@ class BadGradient final : public Layer<T> {
   std::string type() const override { return "BadGradient"; }
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override { return x; }
+  Tensor<T> do_forward(Tensor<T> x, Record&) override { return x; }
   Tensor<T> do_infer(Tensor<T> x) const override { return x; }
-  Tensor<T> do_backward(Tensor<T> dy) override {
+  Tensor<T> do_backward(Tensor<T> dy, Record&) override {
     weight_.gradient(0) = ++calls_ > 5 ? std::numeric_limits<T>::quiet_NaN() : T{0};
     return dy;
   }

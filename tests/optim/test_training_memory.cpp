@@ -10,7 +10,7 @@
 #include "strata/framework/io/weights.hpp"
 #include "strata/framework/runtime/memory.hpp"
 #include "strata/framework/runtime/parallel.hpp"
-#include "strata/layers/normalization/spatial_batch_norm.hpp"
+#include "strata/layers/normalization/batch_norm.hpp"
 #include "strata/optim/adam.hpp"
 #include "tests/optim/solver_fixtures.hpp"
 

@@ -35,8 +35,8 @@ class Affine final : public Layer<double> {
   std::int64_t calls = 0;
 
  protected:
-  Tensor<double> do_forward(Tensor<double> x) override {
-    x_ = x;
+  Tensor<double> do_forward(Tensor<double> x, Record& record) override {
+    record.keep(x);
     Tensor<double> y = do_infer(std::move(x));
     if (training()) y += std::sin(static_cast<double>(++calls));
     return y;
@@ -44,16 +44,19 @@ class Affine final : public Layer<double> {
   Tensor<double> do_infer(Tensor<double> x) const override {
     return x * scale_.value * scale_.value + shift_.value;
   }
-  Tensor<double> do_backward(Tensor<double> dy) override { return run_backward(std::move(dy), false); }
-  void do_backward_parameters(Tensor<double> dy) override { run_backward(std::move(dy), true); }
+  Tensor<double> do_backward(Tensor<double> dy, Record& record) override {
+    return run_backward(dy, record, false);
+  }
+  void do_backward_parameters(Tensor<double> dy, Record& record) override { run_backward(dy, record, true); }
   std::vector<Parameter<double>*> own_parameters() override { return {&scale_, &shift_}; }
   std::vector<Buffer<double>> own_buffers() override { return {{"calls", &calls}}; }
 
  private:
-  Tensor<double> run_backward(const Tensor<double>& dy, bool parameters_only) {
+  Tensor<double> run_backward(const Tensor<double>& dy, Record& record, bool parameters_only) {
+    const auto x = record.take<Tensor<double>>();
     Mistake m = mistake_;
     if ((m.only_in_evaluation && training()) || (m.only_in_backward_parameters && !parameters_only)) m = {};
-    scale_.gradient = xt::sum(dy * x_, {0}) * 2 * scale_.value * m.dscale_factor;
+    scale_.gradient = xt::sum(dy * x, {0}) * 2 * scale_.value * m.dscale_factor;
     if (m.forgets_square) scale_.gradient /= 2;
     if (m.swaps_scale) std::swap(scale_.gradient(0), scale_.gradient(1));
     if (!m.leaves_shift) shift_.gradient = xt::sum(dy, {0});
@@ -62,7 +65,6 @@ class Affine final : public Layer<double> {
 
   Mistake mistake_;
   Parameter<double> scale_, shift_;
-  Tensor<double> x_;
 };
 
 Tensor<double> some_input(const Shape& shape = {4, 3}) {
@@ -144,9 +146,9 @@ class Transposing final : public Layer<double> {
   std::string type() const override { return "Transposing"; }
 
  protected:
-  Tensor<double> do_forward(Tensor<double> x) override { return do_infer(std::move(x)); }
+  Tensor<double> do_forward(Tensor<double> x, Record&) override { return do_infer(std::move(x)); }
   Tensor<double> do_infer(Tensor<double> x) const override { return Tensor<double>(xt::transpose(x)); }
-  Tensor<double> do_backward(Tensor<double> dy) override {
+  Tensor<double> do_backward(Tensor<double> dy, Record&) override {
     return right_ ? Tensor<double>(xt::transpose(dy)) : dy;
   }
 

@@ -27,8 +27,8 @@ class Stateful final : public Layer<T> {
   std::string type() const override { return "Stateful"; }
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x) override { return x; }
-  Tensor<T> do_backward(Tensor<T> dy) override { return dy; }
+  Tensor<T> do_forward(Tensor<T> x, Record&) override { return x; }
+  Tensor<T> do_backward(Tensor<T> dy, Record&) override { return dy; }
   Tensor<T> do_infer(Tensor<T> x) const override { return x; }
   std::vector<Parameter<T>*> own_parameters() override { return {&weight}; }
   std::vector<Buffer<T>> own_buffers() override {

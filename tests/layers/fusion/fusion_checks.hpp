@@ -205,15 +205,13 @@ bool expect_same_step(Twins<T>& twins, const Shape& shape, Random& random) {
 
 template <class T>
 void expect_same_inference(const Twins<T>& twins, const Tensor<T>& x) {
-  const auto infer = [](const auto& net, bool fuse, const auto& values) {
-    set_fusion(fuse);
-    return std::map{std::pair(std::string("y"), net.infer(values))};
-  };
+  const auto named = [](const auto& y) { return std::map{std::pair(std::string("y"), y)}; };
+  set_fusion(true);
   std::vector<Results<T>> plain;
-  for_each_instruction_set([&] { plain.push_back(infer(twins.plain.at(instruction_set()), false, x)); });
+  for_each_instruction_set([&] { plain.push_back(named(twins.plain.at(instruction_set()).infer(x))); });
   for_each_instruction_set([&] {
-    expect_as_exact(infer(twins.fused.at(instruction_set()), true, x), plain,
-                    infer(twins.exact, false, widen(x)));
+    const Inference<T> model(twins.fused.at(instruction_set()));
+    expect_as_exact(named(model(x)), plain, named(twins.exact.infer(widen(x))));
   });
 }
 

@@ -1,4 +1,5 @@
 // Runs of convolutions and batch norms against the same layers one by one.
+#include "strata/framework/graph/step.hpp"
 #include "strata/layers/kernels/convolution/convolution.hpp"
 #include "tests/layers/fusion/fusion_checks.hpp"
 #include "tests/layers/kernels/image_layouts.hpp"
@@ -113,31 +114,42 @@ TEST_F(ConvolutionRuns, TakesAndGivesPixels) {
     const auto plain = run_plain(twins, *x, dy);
     for_each_instruction_set([&] {
       Sequential<float>& net = twins.fused.at(instruction_set());
-      std::vector<Layer<float>*> layers;
-      for (const auto& child : net.children()) layers.push_back(child.layer);
-      Chain<float> chain(layers);
-      const auto any = [&](bool pixels) {
-        return pixels && random.below(4) != 0 ? ImageLayout::pixels : ImageLayout::planes;
+      FlatNetwork<float> network = net.flat();
+      network.set_shapes({x->shape()});
+      std::vector<const Node<float>*> nodes;
+      for (const Node<float>& node : network.nodes) nodes.push_back(&node);
+      // Any layouts that the step allows, which it is to use.
+      const auto choose = [&](Step& step) {
+        const auto any = [&](bool pixels) {
+          return pixels && random.below(4) != 0 ? ImageLayout::pixels : ImageLayout::planes;
+        };
+        const Step::Pixels may = step.pixels();
+        const ImageLayouts layouts{any(may.x), any(may.y)};
+        step.settle(layouts);
+        return layouts;
       };
-      const auto choose = [&](Pass pass) {
-        return ImageLayouts{any(chain.takes_pixels(pass, x->shape())),
-                            any(chain.gives_pixels(pass, x->shape()))};
-      };
-      const ImageLayouts layouts = choose(Pass::training);
-      takes += layouts.x == ImageLayout::pixels;
-      gives += layouts.y == ImageLayout::pixels;
-      const auto y = chain.forward(in_layout(*x, layouts.x), true, layouts);
-      const auto dx = chain.backward(in_layout(dy, layouts.y));
-      auto results = gradients(net);
-      results["y"] = as_planes(*y, layouts.y);
-      results["dx"] = as_planes(*dx, layouts.x);
-      expect_as_exact(results, plain, exact);
+      if (const auto step = fuse_training<float>(nodes); step->size() == nodes.size()) {
+        const ImageLayouts layouts = choose(*step);
+        takes += layouts.x == ImageLayout::pixels;
+        gives += layouts.y == ImageLayout::pixels;
+        Record record;
+        const auto y = step->forward({in_layout(*x, layouts.x)}, record);
+        const auto dx = step->backward({in_layout(dy, layouts.y)}, record, /*wants_dx=*/true);
+        auto results = gradients(net);
+        results["y"] = as_planes(y, layouts.y);
+        results["dx"] = as_planes(*dx[0], layouts.x);
+        expect_as_exact(results, plain, exact);
+      }
 
-      const ImageLayouts of_inference = choose(Pass::inference);
-      takes_in_inference += of_inference.x == ImageLayout::pixels;
-      gives_in_inference += of_inference.y == ImageLayout::pixels;
-      const auto inferred = chain.infer(in_layout(*x, of_inference.x), true, of_inference);
-      EXPECT_LE(max_error(as_planes(*inferred, of_inference.y), widen(*chain.infer(*x, false)), 1), 1e-4);
+      Prepared prepared;
+      const auto step = fuse_inference<float>(nodes, 0, prepared);
+      const ImageLayouts layouts = choose(*step);
+      takes_in_inference += layouts.x == ImageLayout::pixels;
+      gives_in_inference += layouts.y == ImageLayout::pixels;
+      const auto inferred = step->infer({in_layout(*x, layouts.x)});
+      Tensor<float> expected = *x;
+      for (std::size_t i = 0; i < step->size(); ++i) expected = nodes[i]->layer->infer(expected);
+      EXPECT_LE(max_error(as_planes(inferred, layouts.y), widen(expected), 1), 1e-4);
     });
     if (HasFailure()) return;
   }
@@ -241,16 +253,6 @@ TEST_F(ConvolutionRuns, GivesTheSameBitsWithAnyNumberOfThreads) {
     for (std::size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(same_bits(results[i], expected[i])) << i;
   }
   set_num_threads(before);
-}
-
-TEST_F(ConvolutionRuns, LeavesACopyWhatBackwardNeeds) {
-  Sequential<float> net = mixed_run<float>();
-  set_fusion(true);
-  const auto y = net.forward(Random(1).normal<float>(kMixedInput));
-  Sequential<float> copy = net;
-  set_fusion(false);
-  const auto dy = Random(2).normal<float>(y.shape());
-  EXPECT_TRUE(same_bits(copy.backward(dy), net.backward(dy)));
 }
 
 // What was computed as it was read with one instruction set can be computed again with another.

@@ -208,9 +208,8 @@ void check_random_graphs(std::uint64_t graphs, double tolerance) {
       fused.forward(x);
       fused.backward_parameters(dy);
       expect_near(parameter_gradients(fused), parameter_gradients(plain), tolerance, "parameters' gradient");
-      const auto inferred = fused.infer(x);
-      set_fusion(false);
-      expect_near(inferred, fused.infer(x), tolerance, "infer");
+      const Inference<T> model(fused);
+      expect_near(model(x), fused.infer(x), tolerance, "infer");
     }
     if (::testing::Test::HasFailure()) return;
   }
@@ -302,10 +301,7 @@ TEST_F(JoinFusion, OfResidualNetworksComputesTheSame) {
       expect_near(fused.backward(dy), expected_dx, 1e-4, "dx");
       // Sums over inputs whose mean is ten times their spread.
       expect_near(parameter_gradients(fused), parameter_gradients(plain), 5e-4, "gradient");
-      const auto inferred = fused.infer(x);
-      set_fusion(false);
-      expect_near(inferred, fused.infer(x), 1e-4, "inferred");
-      set_fusion(true);
+      expect_near(Inference<float>(fused)(x), fused.infer(x), 1e-4, "inferred");
     });
     if (HasFailure()) {
       ADD_FAILURE() << summary(fused, problem.input);
@@ -341,7 +337,7 @@ TEST_F(JoinFusion, GivesTheSameBitsWithAnyNumberOfThreads) {
   const auto run = [&](int threads) {
     set_num_threads(threads);
     Graph<float> copy = net;
-    Tensors<float> results{copy.forward(x), copy.backward(dy), copy.infer(x)};
+    Tensors<float> results{copy.forward(x), copy.backward(dy), Inference<float>(copy)(x)};
     for (auto& gradient : parameter_gradients(copy)) results.push_back(gradient);
     return results;
   };
@@ -349,23 +345,6 @@ TEST_F(JoinFusion, GivesTheSameBitsWithAnyNumberOfThreads) {
   for (const int threads : {2, 3, 5}) {
     const auto results = run(threads);
     for (std::size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(same_bits(results[i], expected[i])) << i;
-  }
-}
-
-TEST_F(JoinFusion, LeavesACopyWhatBackwardNeeds) {
-  Graph<double> net = residual<double>();
-  const auto x = Random(1).normal<double>({2, 16, 8, 8}), dy = Random(2).normal<double>({2, 32, 4, 4});
-  for (const bool on : {true, false}) {
-    set_fusion(on);
-    Graph<double> alone = net;
-    alone.forward(x);
-    const auto expected = alone.backward(dy);
-    net.forward(x);
-    Graph<double> copy = net, unused = net;
-    set_fusion(!on);
-    EXPECT_TRUE(same_bits(copy.backward(dy), expected));
-    EXPECT_TRUE(same_bits(net.backward(dy), expected));
-    EXPECT_TRUE(same_bits(unused.backward(dy), expected));
   }
 }
 
@@ -397,8 +376,8 @@ TEST_F(JoinFusion, TakesWhatIsBehindItsOwnJoinAlone) {
 TEST_F(JoinFusion, LeavesAloneWhatAProgramDerived) {
   struct Twice final : LeakyReLU<double> {
     std::unique_ptr<Layer> clone() const override { return std::make_unique<Twice>(*this); }
-    Tensor<double> do_forward(Tensor<double> x) override { return x * 2; }
-    Tensor<double> do_backward(Tensor<double> dy) override { return dy * 2; }
+    Tensor<double> do_forward(Tensor<double> x, Record&) override { return x * 2; }
+    Tensor<double> do_backward(Tensor<double> dy, Record&) override { return dy * 2; }
     Tensor<double> do_infer(Tensor<double> x) const override { return x * 2; }
   };
   Graph<double> net;

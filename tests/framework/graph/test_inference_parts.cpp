@@ -1,14 +1,14 @@
 // A large batch goes through a network in parts: no one may notice.
+#include <algorithm>
 #include <mutex>
 #include <vector>
 
-#include "strata/framework/graph/inference_parts.hpp"
+#include "strata/framework/graph/inference.hpp"
 #include "tests/layers/layer_checks.hpp"
 
 namespace strata {
 namespace {
 
-using detail::inference_part;
 using testing::near;
 using testing::same_bits;
 using testing::samples;
@@ -24,8 +24,8 @@ class Witness final : public Layer<float> {
   std::string type() const override { return "Witness"; }
 
  protected:
-  Tensor<float> do_forward(Tensor<float> x) override { return x; }
-  Tensor<float> do_backward(Tensor<float> dy) override { return dy; }
+  Tensor<float> do_forward(Tensor<float> x, Record&) override { return x; }
+  Tensor<float> do_backward(Tensor<float> dy, Record&) override { return dy; }
   Tensor<float> do_infer(Tensor<float> x) const override {
     static std::mutex mutex;
     const std::scoped_lock lock(mutex);
@@ -81,15 +81,26 @@ void learn_statistics(Net& net) {
   net.eval();
 }
 
+// How many samples a layer behind the network sees at a time.
+std::vector<std::size_t> parts_of(Sequential<float> net, const Shape& x) {
+  std::vector<std::size_t> seen;
+  net.add(Witness(seen));
+  const Inference<float> model(net);
+  model(Random(2).normal<float>(x));
+  std::sort(seen.rbegin(), seen.rend());
+  return seen;
+}
+
 TEST(InferenceParts, AreOfASizeThatFitsTheCache) {
-  Sequential<float> net = plain();
-  EXPECT_EQ(inference_part<float>(net, {64, 3, 32, 32}), 8);
-  EXPECT_EQ(inference_part<float>(net, {37, 3, 32, 32}), 10);  // four of nearly one size
-  EXPECT_EQ(inference_part<float>(net, {15, 3, 32, 32}), 15);
-  EXPECT_EQ(inference_part<float>(net, {64, 3, 8, 8}), 64);
-  EXPECT_EQ(inference_part<float>(net, {64, 3, 128, 128}), 8);
-  EXPECT_EQ(inference_part<float>(Sequential<float>{Linear<float>{100, 100}}, {2000, 100}), 2000);
-  EXPECT_EQ(inference_part<float>(Sequential<float>{Linear<float>{100, 100}}, {4000, 100}), 1334);
+  using ::testing::ElementsAre;
+  EXPECT_EQ(parts_of(plain(), {64, 3, 32, 32}), std::vector<std::size_t>(8, 8));
+  EXPECT_THAT(parts_of(plain(), {37, 3, 32, 32}), ElementsAre(10, 10, 10, 7));  // four of nearly one size
+  EXPECT_THAT(parts_of(plain(), {15, 3, 32, 32}), ElementsAre(15));
+  EXPECT_THAT(parts_of(plain(), {64, 3, 8, 8}), ElementsAre(64));
+  EXPECT_EQ(parts_of(plain(), {64, 3, 128, 128}), std::vector<std::size_t>(8, 8));
+  const Sequential<float> linear{Linear<float>{100, 100}};
+  EXPECT_THAT(parts_of(linear, {2000, 100}), ElementsAre(2000));
+  EXPECT_THAT(parts_of(linear, {4000, 100}), ElementsAre(1334, 1334, 1332));
 }
 
 TEST(InferenceParts, SequentialGivesWhatForwardGives) {
@@ -97,7 +108,7 @@ TEST(InferenceParts, SequentialGivesWhatForwardGives) {
   learn_statistics(net);
   for (const std::size_t count : {1, 16, 37, 64}) {
     const auto x = images(count);
-    const Tensor<float> y = net.infer(x);
+    const Tensor<float> y = Inference<float>(net)(x);
     EXPECT_TRUE(near(y, net.forward(x), 1e-5)) << count;
   }
 }
@@ -105,10 +116,11 @@ TEST(InferenceParts, SequentialGivesWhatForwardGives) {
 // One image has smaller tiles in Winograd's convolution, which need a part of the filters' frequencies.
 TEST(InferenceParts, OneImageBetweenManyAndManyAfterOneGiveWhatForwardGives) {
   Sequential<float> net{Conv2D<float>{16, 16, 3, {.padding = 1}}};
+  const Inference<float> model(net);
   Random random(7);
   for (const std::size_t count : {1, 20, 1, 20}) {
     const auto x = random.normal<float>({count, 16, 8, 8});
-    EXPECT_TRUE(near(net.infer(x), net.forward(x), 1e-5)) << count;
+    EXPECT_TRUE(near(model(x), net.forward(x), 1e-5)) << count;
   }
 }
 
@@ -116,17 +128,18 @@ TEST(InferenceParts, GraphGivesWhatForwardGives) {
   Graph<float> net = residual();
   learn_statistics(net);
   const auto x = images(37);
-  EXPECT_TRUE(near(net.infer(x), net.forward(x), 1e-5));
+  EXPECT_TRUE(near(Inference<float>(net)(x), net.forward(x), 1e-5));
 }
 
 TEST(InferenceParts, APartIsComputedAsABatchOfItsSize) {
   Sequential<float> net = plain();
   learn_statistics(net);
   const auto x = images(37);
-  const Tensor<float> y = net.infer(x);
+  const Inference<float> model(net);
+  const Tensor<float> y = model(x);
   for (const Index begin : {0, 10, 20, 30}) {
     const Index end = std::min<Index>(37, begin + 10);
-    EXPECT_TRUE(same_bits(net.infer(samples(x, begin, end)), samples(y, begin, end))) << begin;
+    EXPECT_TRUE(same_bits(model(samples(x, begin, end)), samples(y, begin, end))) << begin;
   }
 }
 
@@ -136,32 +149,25 @@ TEST(InferenceParts, HaveTheSameBitsWithAnyNumberOfThreads) {
   const auto x = images(50);
   const int before = num_threads();
   set_num_threads(1);
-  const Tensor<float> y = net.infer(x);
+  const Inference<float> model(net);
+  const Tensor<float> y = model(x);
   for (const int threads : {2, 3, 5, 8}) {
     set_num_threads(threads);
-    EXPECT_TRUE(same_bits(net.infer(x), y)) << threads;
+    EXPECT_TRUE(same_bits(model(x), y)) << threads;
   }
   set_num_threads(before);
-}
-
-TEST(InferenceParts, ALayerBehindSeesParts) {
-  std::vector<std::size_t> seen;
-  Sequential<float> net = plain();
-  net.add(Witness(seen));
-  net.infer(images(37));
-  EXPECT_THAT(seen, ::testing::UnorderedElementsAre(10, 10, 10, 7));
 }
 
 TEST(InferenceParts, ALayerThatDoesNotAllowItSeesTheWholeBatch) {
   std::vector<std::size_t> seen;
   Sequential<float> net = plain();
   net.add(Sequential<float>{Witness(seen, /*per_sample=*/false)});
-  net.infer(images(64));
+  Inference<float>{net}(images(64));
   EXPECT_THAT(seen, ::testing::ElementsAre(64));
 
   Graph<float> graph;
   graph.input("x").add("net", net, "x").output("net");
-  graph.infer(images(64));
+  Inference<float>{graph}(images(64));
   EXPECT_THAT(seen, ::testing::ElementsAre(64, 64));
 }
 
@@ -170,7 +176,7 @@ TEST(InferenceParts, StatisticsOfTheBatchNeedTheWholeBatch) {
   EXPECT_FALSE(net.is_per_sample());
   net.eval();
   const auto x = images(64);
-  EXPECT_TRUE(near(net.infer(x), net.forward(x), 1e-5));
+  EXPECT_TRUE(near(Inference<float>(net)(x), net.forward(x), 1e-5));
 }
 
 TEST(InferenceParts, FiniteChecksSeeEveryLayer) {
@@ -179,13 +185,13 @@ TEST(InferenceParts, FiniteChecksSeeEveryLayer) {
   auto x = images(64);
   x(50, 0, 0, 0) = NAN;
   const FiniteChecks checks;
-  EXPECT_THROW(net.infer(x), NotFiniteError);
+  EXPECT_THROW(Inference<float>{net}(x), NotFiniteError);
 }
 
 TEST(InferenceParts, AWrongShapeIsRefusedAsBefore) {
-  const Sequential<float> net = plain();
-  EXPECT_THROW(net.infer(Random(1).normal<float>({64, 4, 32, 32})), ShapeError);
-  EXPECT_THROW(net.infer(Tensor<float>()), ShapeError);
+  const Inference<float> model(plain());
+  EXPECT_THROW(model(Random(1).normal<float>({64, 4, 32, 32})), ShapeError);
+  EXPECT_THROW(model(Tensor<float>()), ShapeError);
 }
 
 }  // namespace

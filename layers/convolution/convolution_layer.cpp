@@ -1,0 +1,113 @@
+#include "strata/layers/convolution/convolution_layer.hpp"
+
+#include <algorithm>
+
+#include "strata/layers/kernels/convolution/convolution.hpp"
+
+namespace strata {
+namespace {
+
+void check_at_least(Index minimum, const Size2D& size, const std::string& type, const char* name) {
+  if (std::min(size.h, size.w) < minimum)
+    throw ArgumentError(type + ": " + name + " must be at least " + std::to_string(minimum) + ", got " +
+                        to_string(size));
+}
+
+// Throws ArgumentError, in the name of the class `type`.
+const ConvolutionOptions& checked(const ConvolutionOptions& o, const std::string& type) {
+  if (o.in_channels < 1 || o.out_channels < 1)
+    throw ArgumentError(type + ": expected at least 1 channel in and out, got " +
+                        std::to_string(o.in_channels) + " -> " + std::to_string(o.out_channels));
+  check_at_least(1, o.kernel, type, "kernel");
+  check_at_least(1, o.stride, type, "stride");
+  check_at_least(0, o.padding, type, "padding");
+  check_at_least(0, o.output_padding, type, "output_padding");
+  check_at_least(1, o.dilation, type, "dilation");
+  if (o.groups < 1 || o.in_channels % o.groups != 0 || o.out_channels % o.groups != 0)
+    throw ArgumentError(type + ": groups must divide both channel counts, got " + std::to_string(o.groups) +
+                        " groups for " + std::to_string(o.in_channels) + " -> " +
+                        std::to_string(o.out_channels));
+  if (o.output_padding.h >= std::max(o.stride.h, o.dilation.h) ||
+      o.output_padding.w >= std::max(o.stride.w, o.dilation.w))
+    throw ArgumentError(type + ": output_padding must be smaller than stride or dilation, got " +
+                        to_string(o.output_padding) + " with stride " + to_string(o.stride) +
+                        " and dilation " + to_string(o.dilation));
+  return o;
+}
+
+std::string unless_default(const char* name, const Size2D& size, Index usual) {
+  if (size == Size2D(usual)) return "";
+  return std::string(", ") + name + " " + (size.h == size.w ? std::to_string(size.h) : to_string(size));
+}
+
+}  // namespace
+
+template <class T>
+ConvolutionLayer<T>::ConvolutionLayer(const char* type, const ConvolutionOptions& options, Index weight_rows,
+                                      Index weight_columns)
+    : WeightedLayer<T>(
+          {static_cast<std::size_t>(weight_rows),
+           static_cast<std::size_t>(weight_columns / checked(options, type).groups),
+           static_cast<std::size_t>(options.kernel.h), static_cast<std::size_t>(options.kernel.w)},
+          options.out_channels, options.bias),
+      options_(options) {}
+
+template <class T>
+void ConvolutionLayer<T>::check_images(const Shape& input) const {
+  if (input.size() != 4 || static_cast<Index>(input[1]) != options_.in_channels || input[0] == 0)
+    this->fail_shape("(N, " + std::to_string(options_.in_channels) + ", H, W) with N >= 1", input);
+}
+
+template <class T>
+kernels::ConvolutionShape ConvolutionLayer<T>::geometry_between(const Shape& x, const Shape& y) const {
+  const auto channels = [](const Shape& shape) { return static_cast<Index>(shape[1]); };
+  const auto size = [](const Shape& shape) {
+    return Size2D(static_cast<Index>(shape[2]), static_cast<Index>(shape[3]));
+  };
+  return {.batch = static_cast<Index>(x[0]),
+          .in_channels = channels(x),
+          .in = size(x),
+          .out_channels = channels(y),
+          .out = size(y),
+          .kernel = options_.kernel,
+          .stride = options_.stride,
+          .padding = options_.padding,
+          .dilation = options_.dilation,
+          .groups = options_.groups,
+          .winograd = options_.winograd};
+}
+
+template <class T>
+void ConvolutionLayer<T>::set_bias_gradient(const Tensor<T>& dy) {
+  if (!this->has_bias()) return;
+  const Shape& shape = dy.shape();
+  kernels::sum_per_channel(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]),
+                           static_cast<Index>(shape[2] * shape[3]), dy.data(), this->bias().gradient.data());
+}
+
+template <class T>
+std::uint64_t ConvolutionLayer<T>::multiply_adds(const Shape& input) const {
+  const kernels::ConvolutionShape shape = geometry(input);
+  return static_cast<std::uint64_t>(shape.batch * shape.out_channels * shape.out_size() *
+                                    shape.filter_size());
+}
+
+template <class T>
+std::string ConvolutionLayer<T>::algorithm(const Shape& input) const {
+  return kernels::convolution_algorithm<T>(geometry(input));
+}
+
+template <class T>
+std::string ConvolutionLayer<T>::options() const {
+  const ConvolutionOptions& o = options_;
+  return std::to_string(o.in_channels) + " -> " + std::to_string(o.out_channels) + ", kernel " +
+         to_string(o.kernel) + unless_default("stride", o.stride, 1) +
+         unless_default("padding", o.padding, 0) + unless_default("output padding", o.output_padding, 0) +
+         unless_default("dilation", o.dilation, 1) +
+         (o.groups == 1 ? "" : ", groups " + std::to_string(o.groups)) + (o.bias ? "" : ", no bias");
+}
+
+template class ConvolutionLayer<float>;
+template class ConvolutionLayer<double>;
+
+}  // namespace strata

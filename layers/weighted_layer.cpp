@@ -1,0 +1,50 @@
+#include "strata/layers/weighted_layer.hpp"
+
+#include <cmath>
+
+#include "strata/framework/initializer.hpp"
+
+namespace strata {
+
+template <class T>
+WeightedLayer<T>::WeightedLayer(const Shape& weight, Index biases, bool bias)
+    : weight_("weight", empty<T>(weight)) {
+  if (bias) bias_ = Parameter<T>("bias", empty<T>({static_cast<std::size_t>(biases)}), /*decay=*/false);
+  Random random(next_seed());
+  WeightedLayer::reset_parameters(random);
+}
+
+template <class T>
+WeightedLayer<T>::WeightedLayer(const WeightedLayer&) = default;
+template <class T>
+WeightedLayer<T>::WeightedLayer(WeightedLayer&&) noexcept = default;
+template <class T>
+WeightedLayer<T>& WeightedLayer<T>::operator=(const WeightedLayer&) = default;
+template <class T>
+WeightedLayer<T>& WeightedLayer<T>::operator=(WeightedLayer&&) noexcept = default;
+template <class T>
+WeightedLayer<T>::~WeightedLayer() = default;
+
+template <class T>
+Parameter<T>& WeightedLayer<T>::bias() {
+  if (!bias_) throw StateError(this->label() + ": was made without a bias");
+  return *bias_;
+}
+
+template <class T>
+std::vector<Parameter<T>*> WeightedLayer<T>::own_parameters() {
+  if (bias_) return {&weight_, &*bias_};
+  return {&weight_};
+}
+
+template <class T>
+void WeightedLayer<T>::reset_parameters(Random& random) {
+  const double bound = 1 / std::sqrt(fans(weight_.value.shape()).in);
+  weight_.value = random.uniform<T>(weight_.value.shape(), -bound, bound);
+  if (bias_) bias_->value = random.uniform<T>(bias_->value.shape(), -bound, bound);
+}
+
+template class WeightedLayer<float>;
+template class WeightedLayer<double>;
+
+}  // namespace strata

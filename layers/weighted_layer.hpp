@@ -1,0 +1,43 @@
+// What Linear and the convolutions have in common: a weight, and perhaps a bias.
+#pragma once
+
+#include <optional>
+
+#include "strata/framework/layer.hpp"
+
+namespace strata {
+
+/// Base of the layers that multiply by a weight. Both parameters start as PyTorch's: uniform in
+/// +-1/sqrt(fan_in), where fan_in counts the weights of one unit, which is the product of the weight's axes
+/// but the first.
+template <class T>
+class WeightedLayer : public Layer<T> {
+ public:
+  Parameter<T>& weight() { return weight_; }
+  const Parameter<T>& weight() const { return weight_; }
+  /// Throws StateError if the layer has none.
+  Parameter<T>& bias();
+  bool has_bias() const { return bias_.has_value(); }
+  /// Null if there is no bias.
+  const T* bias_values() const { return bias_ ? bias_->value.data() : nullptr; }
+
+ protected:
+  WeightedLayer(const Shape& weight, Index biases, bool bias);
+  // Defined in the library, as Parameter's.
+  WeightedLayer(const WeightedLayer&);
+  WeightedLayer(WeightedLayer&&) noexcept;
+  WeightedLayer& operator=(const WeightedLayer&);
+  WeightedLayer& operator=(WeightedLayer&&) noexcept;
+  ~WeightedLayer() override;
+
+  std::vector<Parameter<T>*> own_parameters() override;
+  void reset_parameters(Random& random) override;
+
+ private:
+  Parameter<T> weight_;
+  std::optional<Parameter<T>> bias_;
+};
+
+extern template class WeightedLayer<float>;
+
+}  // namespace strata
