@@ -9,7 +9,7 @@
 
 #include <zlib.h>
 
-namespace strata::reference {
+namespace strata::pytorch {
 namespace {
 
 class Lines {
@@ -36,12 +36,6 @@ class Lines {
   std::string path_;
   std::unique_ptr<gzFile_s, int (*)(gzFile)> stream_;
 };
-
-Shape to_shape(const nlohmann::json& extents) {
-  Shape shape;
-  for (const auto& extent : extents) shape.push_back(extent.get<std::size_t>());
-  return shape;
-}
 
 }  // namespace
 
@@ -85,6 +79,31 @@ nlohmann::json load(const Case& which) {
   return result;
 }
 
+void read(const nlohmann::json& options, const char* name, Size2D& value) {
+  if (options.contains(name)) value = to_size(options.at(name));
+}
+
+void read(const nlohmann::json& options, const char* name, std::optional<Size2D>& value) {
+  if (options.contains(name)) value = to_size(options.at(name));
+}
+
+void read(const nlohmann::json& options, const char* name, std::optional<double>& value) {
+  if (!options.contains(name)) return;
+  const auto& option = options.at(name);
+  value = option.is_null() ? std::nullopt : std::optional(option.get<double>());
+}
+
+Size2D to_size(const nlohmann::json& size) {
+  return size.is_array() ? Size2D(size.at(0).get<Index>(), size.at(1).get<Index>())
+                         : Size2D(size.get<Index>());
+}
+
+Shape to_shape(const nlohmann::json& extents) {
+  Shape shape;
+  for (const auto& extent : extents) shape.push_back(extent.get<std::size_t>());
+  return shape;
+}
+
 Tensor<double> to_tensor(const nlohmann::json& tensor) {
   const auto values = tensor.at("values").get<std::vector<double>>();
   auto result = empty<double>(to_shape(tensor.at("shape")));
@@ -122,4 +141,4 @@ testing::AssertionResult near(double actual, double expected, double tolerance) 
                                      << difference / std::abs(expected);
 }
 
-}  // namespace strata::reference
+}  // namespace strata::pytorch

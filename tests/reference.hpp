@@ -1,15 +1,17 @@
 // What PyTorch computed (tests/reference/), as test cases.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "strata/framework/size_2d.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata::reference {
+namespace strata::pytorch {
 
 /// The names of the cases in tests/reference/FILE.jsonl.gz. Throws std::runtime_error if the file is missing,
 /// damaged or without cases.
@@ -34,6 +36,13 @@ void read(const nlohmann::json& options, const char* name, V& value) {
   if (options.contains(name)) options.at(name).get_to(value);
 }
 
+/// The same for options that are no number: a size is one extent or two, null stands for nothing.
+void read(const nlohmann::json& options, const char* name, Size2D& value);
+void read(const nlohmann::json& options, const char* name, std::optional<Size2D>& value);
+void read(const nlohmann::json& options, const char* name, std::optional<double>& value);
+
+Size2D to_size(const nlohmann::json& size);
+Shape to_shape(const nlohmann::json& extents);
 Tensor<double> to_tensor(const nlohmann::json& tensor);
 
 /// Passes if shapes are equal and no element is further from the expected one than `tolerance` times the
@@ -42,4 +51,4 @@ testing::AssertionResult near(const Tensor<double>& actual, const nlohmann::json
                               double tolerance = 1e-12);
 testing::AssertionResult near(double actual, double expected, double tolerance = 1e-12);
 
-}  // namespace strata::reference
+}  // namespace strata::pytorch

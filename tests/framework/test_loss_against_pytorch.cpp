@@ -12,36 +12,36 @@ namespace strata {
 namespace {
 
 using nlohmann::json;
-using reference::Case;
+using pytorch::Case;
 
 LossResult<double> compute(const std::string& loss, const json& expected) {
-  const Tensor<double> scores = reference::to_tensor(expected.at("scores"));
+  const Tensor<double> scores = pytorch::to_tensor(expected.at("scores"));
   const json& options = expected.at("options");
   if (loss == "MeanSquaredError")
-    return MeanSquaredError<double>()(scores, reference::to_tensor(expected.at("target")));
+    return MeanSquaredError<double>()(scores, pytorch::to_tensor(expected.at("target")));
   const auto labels = expected.at("labels").get<Labels>();
   if (loss == "MulticlassHinge") {
     MulticlassHingeOptions hinge;
-    reference::read(options, "margin", hinge.margin);
+    pytorch::read(options, "margin", hinge.margin);
     return MulticlassHinge<double>(hinge)(scores, labels);
   }
   SoftmaxCrossEntropyOptions softmax;
-  reference::read(options, "label_smoothing", softmax.label_smoothing);
+  pytorch::read(options, "label_smoothing", softmax.label_smoothing);
   return SoftmaxCrossEntropy<double>(softmax)(scores, labels);
 }
 
 class LossAgainstPyTorch : public testing::TestWithParam<Case> {};
 
 TEST_P(LossAgainstPyTorch, ValueAndGradient) {
-  const json expected = reference::load(GetParam());
+  const json expected = pytorch::load(GetParam());
   const auto result = compute(GetParam().file, expected);
-  EXPECT_TRUE(reference::near(result.value, expected.at("value").get<double>()));
-  EXPECT_TRUE(reference::near(result.gradient, expected.at("gradient")));
+  EXPECT_TRUE(pytorch::near(result.value, expected.at("value").get<double>()));
+  EXPECT_TRUE(pytorch::near(result.gradient, expected.at("gradient")));
 }
 
-#define STRATA_COMPARE(LOSS)                                                                     \
-  INSTANTIATE_TEST_SUITE_P(LOSS, LossAgainstPyTorch, testing::ValuesIn(reference::cases(#LOSS)), \
-                           reference::name_of)
+#define STRATA_COMPARE(LOSS)                                                                   \
+  INSTANTIATE_TEST_SUITE_P(LOSS, LossAgainstPyTorch, testing::ValuesIn(pytorch::cases(#LOSS)), \
+                           pytorch::name_of)
 STRATA_COMPARE(SoftmaxCrossEntropy);
 STRATA_COMPARE(MulticlassHinge);
 STRATA_COMPARE(MeanSquaredError);
@@ -49,7 +49,7 @@ STRATA_COMPARE(MeanSquaredError);
 
 TEST(LossAgainstPyTorchFiles, HoldSixCasesOfEveryLoss) {
   for (const char* loss : {"SoftmaxCrossEntropy", "MulticlassHinge", "MeanSquaredError"})
-    EXPECT_GE(reference::case_names(loss).size(), 6u) << loss;
+    EXPECT_GE(pytorch::case_names(loss).size(), 6u) << loss;
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Random configurations of layers.
 #pragma once
 
-#include "tests/layers/reference_conv.hpp"
-#include "tests/layers/reference_pool.hpp"
+#include "tests/layers/convolution_cases.hpp"
+#include "tests/layers/pooling_cases.hpp"
 
 namespace strata::testing {
 

@@ -20,26 +20,10 @@ namespace strata {
 namespace {
 
 using nlohmann::json;
-using reference::Case;
-using reference::read;
-
-Size2D to_size(const json& size) {
-  return size.is_array() ? Size2D(size.at(0).get<Index>(), size.at(1).get<Index>())
-                         : Size2D(size.get<Index>());
-}
-
-void read(const json& arguments, const char* name, Size2D& value) {
-  if (arguments.contains(name)) value = to_size(arguments.at(name));
-}
-
-void read(const json& arguments, const char* name, std::optional<Size2D>& value) {
-  if (arguments.contains(name)) value = to_size(arguments.at(name));
-}
-
-void read(const json& arguments, const char* name, std::optional<double>& value) {
-  if (!arguments.contains(name)) return;
-  value = arguments.at(name).is_null() ? std::nullopt : std::optional(arguments.at(name).get<double>());
-}
+using pytorch::Case;
+using pytorch::read;
+using pytorch::to_shape;
+using pytorch::to_size;
 
 template <class Options>
 Options convolution_options(const json& a) {
@@ -75,12 +59,6 @@ Options pool_options(const json& a) {
   if constexpr (requires { options.count_include_pad; })
     read(a, "count_include_pad", options.count_include_pad);
   return options;
-}
-
-Shape to_shape(const json& extents) {
-  Shape shape;
-  for (const json& extent : extents) shape.push_back(extent.get<std::size_t>());
-  return shape;
 }
 
 using Made = std::unique_ptr<Layer<double>>;
@@ -179,7 +157,7 @@ void set_state(Layer<double>& layer, const json& state) {
   const auto set = [&](const std::string& name, Tensor<double>& value) {
     names.insert(name);
     ASSERT_TRUE(state.contains(name)) << "PyTorch has no " << name;
-    const Tensor<double> given = reference::to_tensor(state.at(name));
+    const Tensor<double> given = pytorch::to_tensor(state.at(name));
     ASSERT_EQ(to_string(value.shape()), to_string(given.shape())) << name;
     value = given;
   };
@@ -190,30 +168,29 @@ void set_state(Layer<double>& layer, const json& state) {
 
 void run_step(Layer<double>& layer, const json& step, std::int64_t training_batches) {
   const bool training = step.at("training").get<bool>();
-  const Tensor<double> x = reference::to_tensor(step.at("x"));
+  const Tensor<double> x = pytorch::to_tensor(step.at("x"));
   layer.train(training);
   const Tensor<double> y = layer.forward(x);
-  EXPECT_TRUE(reference::near(y, step.at("y"))) << "y";
+  EXPECT_TRUE(pytorch::near(y, step.at("y"))) << "y";
   if (!training) {
     EXPECT_EQ(layer.infer(x), y) << "infer differs from forward in evaluation mode";
   }
 
   for (auto* parameter : layer.parameters())
     parameter->gradient.fill(std::numeric_limits<double>::quiet_NaN());
-  const Tensor<double> dx = layer.backward(reference::to_tensor(step.at("dy")));
-  EXPECT_TRUE(reference::near(dx, step.at("dx"))) << "dx";
+  const Tensor<double> dx = layer.backward(pytorch::to_tensor(step.at("dy")));
+  EXPECT_TRUE(pytorch::near(dx, step.at("dx"))) << "dx";
   for (const auto& [name, parameter] : layer.named_parameters())
-    EXPECT_TRUE(reference::near(parameter->gradient, step.at("gradients").at(name)))
-        << "gradient of " << name;
+    EXPECT_TRUE(pytorch::near(parameter->gradient, step.at("gradients").at(name))) << "gradient of " << name;
   for (const auto& [name, average] : running_averages(layer, training_batches))
-    EXPECT_TRUE(reference::near(*average, step.at("buffers").at(name))) << name;
+    EXPECT_TRUE(pytorch::near(*average, step.at("buffers").at(name))) << name;
 }
 
 class LayerAgainstPyTorch : public testing::TestWithParam<Case> {};
 
 TEST_P(LayerAgainstPyTorch, ForwardAndBackward) {
   const std::string& type = GetParam().file;
-  const json expected = reference::load(GetParam());
+  const json expected = pytorch::load(GetParam());
   const Made layer = kFactories.at(type)(expected.at("arguments"));
   ASSERT_EQ(layer->type(), type);
   ASSERT_NO_FATAL_FAILURE(set_state(*layer, expected.at("state")));
@@ -228,9 +205,9 @@ TEST_P(LayerAgainstPyTorch, ForwardAndBackward) {
   }
 }
 
-#define STRATA_COMPARE(LAYER)                                                                       \
-  INSTANTIATE_TEST_SUITE_P(LAYER, LayerAgainstPyTorch, testing::ValuesIn(reference::cases(#LAYER)), \
-                           reference::name_of)
+#define STRATA_COMPARE(LAYER)                                                                     \
+  INSTANTIATE_TEST_SUITE_P(LAYER, LayerAgainstPyTorch, testing::ValuesIn(pytorch::cases(#LAYER)), \
+                           pytorch::name_of)
 STRATA_COMPARE(Conv2D);
 STRATA_COMPARE(ConvTranspose2D);
 STRATA_COMPARE(Linear);
@@ -253,7 +230,7 @@ STRATA_COMPARE(Upsample2D);
 #undef STRATA_COMPARE
 
 TEST(LayerAgainstPyTorchFiles, HoldSixCasesOfEveryLayer) {
-  for (const auto& [type, factory] : kFactories) EXPECT_GE(reference::case_names(type).size(), 6u) << type;
+  for (const auto& [type, factory] : kFactories) EXPECT_GE(pytorch::case_names(type).size(), 6u) << type;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 #include "tests/layers/layer_checks.hpp"
-#include "tests/layers/reference_linear.hpp"
+#include "tests/layers/linear_results.hpp"
 
 namespace strata {
 namespace {

@@ -18,7 +18,7 @@ namespace strata {
 namespace {
 
 using nlohmann::json;
-using reference::read;
+using pytorch::read;
 
 using MadeOptimizer = std::unique_ptr<Optimizer<double>>;
 
@@ -69,13 +69,13 @@ const std::map<std::string, MadeOptimizer (*)(const json&)> kOptimizers = {
     {"AdamW", make_adam<AdamW<double>, AdamWOptions>},
 };
 
-class OptimizerAgainstPyTorch : public testing::TestWithParam<reference::Case> {};
+class OptimizerAgainstPyTorch : public testing::TestWithParam<pytorch::Case> {};
 
 TEST_P(OptimizerAgainstPyTorch, TwentySteps) {
-  const json expected = reference::load(GetParam());
+  const json expected = pytorch::load(GetParam());
   const MadeOptimizer optimizer = kOptimizers.at(GetParam().file)(expected.at("options"));
-  Parameter<double> weight("weight", reference::to_tensor(expected.at("initial").at(0)));
-  Parameter<double> bias("bias", reference::to_tensor(expected.at("initial").at(1)), /*decay_=*/false);
+  Parameter<double> weight("weight", pytorch::to_tensor(expected.at("initial").at(0)));
+  Parameter<double> bias("bias", pytorch::to_tensor(expected.at("initial").at(1)), /*decay_=*/false);
 
   const json& steps = expected.at("steps");
   ASSERT_EQ(steps.size(), 20u);
@@ -83,17 +83,17 @@ TEST_P(OptimizerAgainstPyTorch, TwentySteps) {
     SCOPED_TRACE("step " + std::to_string(i));
     if (!expected.at("rates").is_null())
       optimizer->set_learning_rate(expected.at("rates").at(i).get<double>());
-    weight.gradient = reference::to_tensor(steps[i].at("gradients").at(0));
-    bias.gradient = reference::to_tensor(steps[i].at("gradients").at(1));
+    weight.gradient = pytorch::to_tensor(steps[i].at("gradients").at(0));
+    bias.gradient = pytorch::to_tensor(steps[i].at("gradients").at(1));
     optimizer->step({&weight, &bias});
-    ASSERT_TRUE(reference::near(weight.value, steps[i].at("values").at(0))) << "weight";
-    ASSERT_TRUE(reference::near(bias.value, steps[i].at("values").at(1))) << "bias";
+    ASSERT_TRUE(pytorch::near(weight.value, steps[i].at("values").at(0))) << "weight";
+    ASSERT_TRUE(pytorch::near(bias.value, steps[i].at("values").at(1))) << "bias";
   }
 }
 
 #define STRATA_COMPARE(OPTIMIZER)                              \
   INSTANTIATE_TEST_SUITE_P(OPTIMIZER, OptimizerAgainstPyTorch, \
-                           testing::ValuesIn(reference::cases(#OPTIMIZER)), reference::name_of)
+                           testing::ValuesIn(pytorch::cases(#OPTIMIZER)), pytorch::name_of)
 STRATA_COMPARE(SGD);
 STRATA_COMPARE(Adagrad);
 STRATA_COMPARE(RMSProp);
@@ -154,10 +154,10 @@ const std::map<std::string, MadeSchedule (*)(const json&)> kSchedules = {
      }},
 };
 
-class ScheduleAgainstPyTorch : public testing::TestWithParam<reference::Case> {};
+class ScheduleAgainstPyTorch : public testing::TestWithParam<pytorch::Case> {};
 
 TEST_P(ScheduleAgainstPyTorch, TwentySteps) {
-  const json expected = reference::load(GetParam());
+  const json expected = pytorch::load(GetParam());
   const json& options = expected.at("options");
   const MadeSchedule schedule = kSchedules.at(expected.at("schedule").get<std::string>())(options);
   const auto rates = expected.at("rates").get<std::vector<double>>();
@@ -167,7 +167,7 @@ TEST_P(ScheduleAgainstPyTorch, TwentySteps) {
     SCOPED_TRACE("step " + std::to_string(i));
     const TrainingPosition at{.step = static_cast<Index>(i), .steps_per_epoch = 1, .total_steps = 20};
     EXPECT_TRUE(
-        reference::near(schedule->learning_rate(options.at("learning_rate").get<double>(), at), rates[i]));
+        pytorch::near(schedule->learning_rate(options.at("learning_rate").get<double>(), at), rates[i]));
     // The one that is not monitored only gets worse.
     const auto worse = static_cast<double>(i);
     if (metrics.empty()) continue;
@@ -178,34 +178,34 @@ TEST_P(ScheduleAgainstPyTorch, TwentySteps) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Schedules, ScheduleAgainstPyTorch, testing::ValuesIn(reference::cases("schedules")),
-                         reference::name_of);
+INSTANTIATE_TEST_SUITE_P(Schedules, ScheduleAgainstPyTorch, testing::ValuesIn(pytorch::cases("schedules")),
+                         pytorch::name_of);
 
-class ClippingAgainstPyTorch : public testing::TestWithParam<reference::Case> {};
+class ClippingAgainstPyTorch : public testing::TestWithParam<pytorch::Case> {};
 
 TEST_P(ClippingAgainstPyTorch, NormAndGradients) {
-  const json expected = reference::load(GetParam());
+  const json expected = pytorch::load(GetParam());
   std::vector<Parameter<double>> parameters;
   for (const json& gradient : expected.at("before")) {
-    const Tensor<double> values = reference::to_tensor(gradient);
+    const Tensor<double> values = pytorch::to_tensor(gradient);
     parameters.emplace_back("weight", full<double>(values.shape(), 0.0)).gradient = values;
   }
   std::vector<Parameter<double>*> pointers;
   for (auto& parameter : parameters) pointers.push_back(&parameter);
   const double norm = clip_gradient_norm(pointers, expected.at("max_norm").get<double>());
-  EXPECT_TRUE(reference::near(norm, expected.at("norm").get<double>()));
+  EXPECT_TRUE(pytorch::near(norm, expected.at("norm").get<double>()));
   for (std::size_t i = 0; i < parameters.size(); ++i)
-    EXPECT_TRUE(reference::near(parameters[i].gradient, expected.at("after").at(i))) << "gradient " << i;
+    EXPECT_TRUE(pytorch::near(parameters[i].gradient, expected.at("after").at(i))) << "gradient " << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(Clipping, ClippingAgainstPyTorch, testing::ValuesIn(reference::cases("clipping")),
-                         reference::name_of);
+INSTANTIATE_TEST_SUITE_P(Clipping, ClippingAgainstPyTorch, testing::ValuesIn(pytorch::cases("clipping")),
+                         pytorch::name_of);
 
 TEST(OptimizerAgainstPyTorchFiles, HoldCasesOfEveryRule) {
-  for (const auto& [type, factory] : kOptimizers) EXPECT_GE(reference::case_names(type).size(), 6u) << type;
-  EXPECT_GE(reference::case_names("clipping").size(), 4u);
+  for (const auto& [type, factory] : kOptimizers) EXPECT_GE(pytorch::case_names(type).size(), 6u) << type;
+  EXPECT_GE(pytorch::case_names("clipping").size(), 4u);
   std::map<std::string, int> count;
-  for (const auto& name : reference::case_names("schedules")) ++count[name.substr(0, name.find('_'))];
+  for (const auto& name : pytorch::case_names("schedules")) ++count[name.substr(0, name.find('_'))];
   for (const auto& [type, factory] : kSchedules) EXPECT_GE(count[type], 1) << type;
 }
 

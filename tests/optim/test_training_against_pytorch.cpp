@@ -37,41 +37,41 @@ std::map<std::string, Tensor<double>*> state_of(Layer<double>& net) {
   return result;
 }
 
-class TrainingAgainstPyTorch : public testing::TestWithParam<reference::Case> {};
+class TrainingAgainstPyTorch : public testing::TestWithParam<pytorch::Case> {};
 
 TEST_P(TrainingAgainstPyTorch, TwentySteps) {
-  const json expected = reference::load(GetParam());
+  const json expected = pytorch::load(GetParam());
   Sequential<double> net = make_net();
   const auto state = state_of(net);
   ASSERT_EQ(state.size(), expected.at("initial").size());
-  for (const auto& [name, value] : state) *value = reference::to_tensor(expected.at("initial").at(name));
+  for (const auto& [name, value] : state) *value = pytorch::to_tensor(expected.at("initial").at(name));
 
   SGDOptions options{.decay_all = true};
-  reference::read(expected.at("options"), "learning_rate", options.learning_rate);
-  reference::read(expected.at("options"), "momentum", options.momentum);
-  reference::read(expected.at("options"), "nesterov", options.nesterov);
-  reference::read(expected.at("options"), "weight_decay", options.weight_decay);
+  pytorch::read(expected.at("options"), "learning_rate", options.learning_rate);
+  pytorch::read(expected.at("options"), "momentum", options.momentum);
+  pytorch::read(expected.at("options"), "nesterov", options.nesterov);
+  pytorch::read(expected.at("options"), "weight_decay", options.weight_decay);
   SGD<double> optimizer(options);
   const SoftmaxCrossEntropy<double> loss;
 
   ASSERT_EQ(expected.at("steps").size(), 20u);
   for (const json& step : expected.at("steps")) {
-    auto result = loss(net.forward(reference::to_tensor(step.at("x"))), step.at("labels").get<Labels>());
-    EXPECT_TRUE(reference::near(result.value, step.at("loss").get<double>(), 1e-11)) << "loss";
+    auto result = loss(net.forward(pytorch::to_tensor(step.at("x"))), step.at("labels").get<Labels>());
+    EXPECT_TRUE(pytorch::near(result.value, step.at("loss").get<double>(), 1e-11)) << "loss";
     net.backward_parameters(std::move(result.gradient));
     optimizer.step(net.parameters());
   }
   for (const auto& [name, value] : state)
-    EXPECT_TRUE(reference::near(*value, expected.at("final").at(name), 1e-11)) << name;
-  const Tensor<double> scores = net.infer(reference::to_tensor(expected.at("evaluation").at("x")));
-  EXPECT_TRUE(reference::near(scores, expected.at("evaluation").at("y"), 1e-11)) << "scores";
+    EXPECT_TRUE(pytorch::near(*value, expected.at("final").at(name), 1e-11)) << name;
+  const Tensor<double> scores = net.infer(pytorch::to_tensor(expected.at("evaluation").at("x")));
+  EXPECT_TRUE(pytorch::near(scores, expected.at("evaluation").at("y"), 1e-11)) << "scores";
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, TrainingAgainstPyTorch, testing::ValuesIn(reference::cases("training")),
-                         reference::name_of);
+INSTANTIATE_TEST_SUITE_P(Runs, TrainingAgainstPyTorch, testing::ValuesIn(pytorch::cases("training")),
+                         pytorch::name_of);
 
 TEST(TrainingAgainstPyTorchFiles, HoldTwoRuns) {
-  EXPECT_EQ(reference::case_names("training").size(), 2u);
+  EXPECT_EQ(pytorch::case_names("training").size(), 2u);
 }
 
 }  // namespace

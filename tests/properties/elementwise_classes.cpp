@@ -1,5 +1,5 @@
 // Activations, dropout, and the layers that only move elements.
-#include "tests/layers/reference_upsample.hpp"
+#include "strata/layers/reference/upsample.hpp"
 #include "tests/properties/subject.hpp"
 
 namespace strata::testing {
@@ -112,8 +112,11 @@ Subject<T> upsample_2d(Random& random) {
   const Size2D scale = pick_size(random, 1, 5);
   return {std::make_unique<Upsample2D<T>>(scale), random_shape(random, 4, 4, 6),
           [=](bool, const Tensor<double>& x, const Tensor<double>& dy) {
-            Outcome outcome;
-            reference_upsample(scale, x, dy, outcome.y.value, outcome.dx.value);
+            Outcome outcome{{empty<double>(dy.shape())}, {empty<double>(x.shape())}, {}, {}};
+            const auto planes = static_cast<Index>(x.shape()[0] * x.shape()[1]);
+            const Size2D size(static_cast<Index>(x.shape()[2]), static_cast<Index>(x.shape()[3]));
+            reference::upsample(planes, size, scale, x.data(), outcome.y.value.data());
+            reference::upsample_backward(planes, size, scale, dy.data(), outcome.dx.value.data());
             outcome.dx.scale = largest(dy) * static_cast<double>(scale.h * scale.w);
             return outcome;
           }};

@@ -1,6 +1,6 @@
 // Layers that are linear in x and in their parameters: the same loops over the magnitudes give the size of
 // the terms.
-#include "tests/layers/reference_linear.hpp"
+#include "tests/layers/linear_results.hpp"
 #include "tests/properties/subject.hpp"
 
 namespace strata::testing {

@@ -1,4 +1,4 @@
-#include "tests/layers/reference_norm.hpp"
+#include "tests/layers/normalization_results.hpp"
 #include "tests/properties/subject.hpp"
 
 namespace strata::testing {
@@ -15,7 +15,7 @@ AffineValues affine_values(L& layer, const Shape& shape, bool affine) {
   return {full<double>(shape, 1), full<double>(shape, 0)};
 }
 
-Outcome normalize(const ReferenceNorm& norm, const AffineValues& values, double eps, bool affine,
+Outcome normalize(const normalization::Sets& norm, const AffineValues& values, double eps, bool affine,
                   const Tensor<double>& x, const Tensor<double>& dy, ReferenceResult& result,
                   const std::vector<double>& mean = {}, const std::vector<double>& variance = {}) {
   result = reference_norm(norm, x, values.gamma, values.beta, dy, eps, mean, variance);
@@ -27,7 +27,7 @@ Outcome normalize(const ReferenceNorm& norm, const AffineValues& values, double 
   outcome.y.scale = largest(values.gamma) + largest(values.beta);
   if (affine) {
     // gamma's and beta's gradients are sums over the elements of x that share them.
-    const double terms = largest(dy) * static_cast<double>(x.size()) / static_cast<double>(norm.parameters);
+    const double terms = largest(dy) * static_cast<double>(x.size()) / static_cast<double>(norm.channels);
     auto dgamma = result.dgamma, dbeta = result.dbeta;
     dgamma.reshape(values.gamma.shape());
     dbeta.reshape(values.beta.shape());
@@ -72,9 +72,9 @@ struct Running {
 // A layer with running statistics; without them evaluation is as training.
 template <class T, class L>
 Subject<T> with_running(L layer, Running running, const Shape& shape, double eps, bool affine,
-                        const ReferenceNorm& norm) {
+                        const normalization::Sets& norm) {
   const auto values = affine_values(layer, {shape[1]}, affine);
-  const double m = static_cast<double>(element_count(shape) / norm.sets);
+  const double m = static_cast<double>(element_count(shape) / norm.count);
   return {layer.clone(), shape,
           [=](bool training, const Tensor<double>& x, const Tensor<double>& dy) mutable {
             ReferenceResult result;
@@ -83,7 +83,7 @@ Subject<T> with_running(L layer, Running running, const Shape& shape, double eps
               outcome = normalize(norm, values, eps, affine, x, dy, result);
               if (training && running.track) running.update(result, m);
             } else {
-              outcome = normalize(ReferenceNorm::over_batch(shape), values, eps, affine, x, dy, result,
+              outcome = normalize(normalization::per_channel(shape), values, eps, affine, x, dy, result,
                                   {running.mean.begin(), running.mean.end()},
                                   {running.variance.begin(), running.variance.end()});
             }
@@ -109,7 +109,7 @@ Subject<T> batch_norm(Shape shape, Random& random) {
                                             .track_running_stats = running.track,
                                             .unbiased = running.unbiased});
   randomize_parameters(layer, random);
-  return with_running<T>(layer, running, shape, eps, affine, ReferenceNorm::over_batch(shape));
+  return with_running<T>(layer, running, shape, eps, affine, normalization::per_channel(shape));
 }
 
 template <class T>
@@ -137,12 +137,12 @@ Subject<T> instance_norm_2d(Random& random) {
                                      .track_running_stats = running.track,
                                      .unbiased = running.unbiased});
   randomize_parameters(layer, random);
-  return with_running<T>(layer, running, shape, eps, affine, ReferenceNorm::over_groups(shape, channels));
+  return with_running<T>(layer, running, shape, eps, affine, normalization::per_group(shape, channels));
 }
 
 template <class T, class L>
 Subject<T> stateless(L layer, const Shape& shape, const Shape& affine_shape, double eps, bool affine,
-                     const ReferenceNorm& norm, Random& random) {
+                     const normalization::Sets& norm, Random& random) {
   randomize_parameters(layer, random);
   const auto values = affine_values(layer, affine_shape, affine);
   return {layer.clone(), shape, [=](bool, const Tensor<double>& x, const Tensor<double>& dy) {
@@ -159,7 +159,7 @@ Subject<T> group_norm(Random& random) {
   const bool affine = coin(random);
   const double eps = random_eps(random);
   return stateless<T>(GroupNorm<T>(groups, static_cast<Index>(shape[1]), {.eps = eps, .affine = affine}),
-                      shape, {shape[1]}, eps, affine, ReferenceNorm::over_groups(shape, groups), random);
+                      shape, {shape[1]}, eps, affine, normalization::per_group(shape, groups), random);
 }
 
 template <class T>
@@ -169,7 +169,7 @@ Subject<T> layer_norm(Random& random) {
   const bool affine = coin(random);
   const double eps = random_eps(random);
   return stateless<T>(LayerNorm<T>(normalized, {.eps = eps, .affine = affine}), shape, normalized, eps,
-                      affine, ReferenceNorm::over_slices(shape, element_count(normalized)), random);
+                      affine, per_slice(shape, element_count(normalized)), random);
 }
 
 }  // namespace

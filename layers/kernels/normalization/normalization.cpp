@@ -320,26 +320,7 @@ void normalize(const Problem<T>& problem, const Output<T>& output, Statistics& s
   Work<T>(problem).forward(output, statistics);
 }
 
-/// x as (N, C, L).
-struct Extents {
-  explicit Extents(const Shape& x) : samples(static_cast<Index>(x[0])), channels(static_cast<Index>(x[1])) {
-    for (std::size_t axis = 2; axis < x.size(); ++axis) length *= static_cast<Index>(x[axis]);
-  }
-  Index samples, channels, length = 1;
-};
-
 }  // namespace
-
-Sets per_channel(const Shape& x) {
-  const Extents e(x);
-  return {e.samples, e.channels, e.length, e.channels, e.samples, 1, true};
-}
-
-Sets per_group(const Shape& x, Index groups) {
-  const Extents e(x);
-  const Index runs = e.channels / groups;
-  return {e.samples, e.channels, e.length, e.samples * groups, runs, runs, false};
-}
 
 template <class T>
 Statistics forward(const Sets& sets, const T* x, const Output<T>& output, Affine<T> affine, double eps) {

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "strata/layers/kernels/convolution/direct_convolution.hpp"
-#include "tests/layers/reference_conv.hpp"
+#include "tests/layers/convolution_cases.hpp"
 
 namespace strata::testing {
 

@@ -3,16 +3,16 @@
 #include "strata/framework/runtime/processor_cache.hpp"
 #include "strata/layers/kernels/normalization/vector_loops.hpp"
 #include "tests/layers/layer_checks.hpp"
+#include "tests/layers/normalization_results.hpp"
 #include "tests/layers/random_cases.hpp"
-#include "tests/layers/reference_norm.hpp"
 
 namespace strata {
 namespace {
 
 using testing::max_error;
+using testing::per_slice;
 using testing::pick;
 using testing::reference_norm;
-using testing::ReferenceNorm;
 using testing::widen;
 
 template <class T>
@@ -22,14 +22,14 @@ class Normalization : public ::testing::Test {
 
   /// Forward and backward of the layer, with random parameters, for every instruction set.
   template <class L>
-  static void expect_as_reference(L layer, const ReferenceNorm& norm, const Shape& shape, bool affine,
+  static void expect_as_reference(L layer, const normalization::Sets& norm, const Shape& shape, bool affine,
                                   const std::vector<double>& mean = {},
                                   const std::vector<double>& variance = {}) {
     SCOPED_TRACE(layer.label() + " " + layer.options() + " of " + to_string(shape));
     Random random(combine_seeds(7, to_string(shape)));
     const auto x = random.normal<T>(shape, 0.5, 2), dy = random.normal<T>(shape, 0.3);
-    auto gamma = full<T>({static_cast<std::size_t>(norm.parameters)}, T{1});
-    auto beta = full<T>({static_cast<std::size_t>(norm.parameters)}, T{0});
+    auto gamma = full<T>({static_cast<std::size_t>(norm.channels)}, T{1});
+    auto beta = full<T>({static_cast<std::size_t>(norm.channels)}, T{0});
     if (affine) {
       gamma = random.uniform<T>(gamma.shape(), -2, 2);
       beta = random.normal<T>(beta.shape());
@@ -72,13 +72,13 @@ TYPED_TEST(Normalization, SpatialBatchNormIsItsFormula) {
     for (const bool affine : {true, false}) {
       const auto channels = static_cast<Index>(shape[1]);
       SpatialBatchNorm<T> layer(channels, {.affine = affine});
-      this->expect_as_reference(layer, ReferenceNorm::over_batch(shape), shape, affine);
+      this->expect_as_reference(layer, normalization::per_channel(shape), shape, affine);
       // Frozen statistics.
       Random random(3);
       layer.running_mean() = random.normal<T>({shape[1]});
       layer.running_var() = random.uniform<T>({shape[1]}, 0.5, 2);
       layer.eval();
-      this->expect_as_reference(layer, ReferenceNorm::over_batch(shape), shape, affine,
+      this->expect_as_reference(layer, normalization::per_channel(shape), shape, affine,
                                 {layer.running_mean().begin(), layer.running_mean().end()},
                                 {layer.running_var().begin(), layer.running_var().end()});
     }
@@ -105,7 +105,7 @@ TYPED_TEST(Normalization, SpatialBatchNormIsItsFormulaForAnyCache) {
                                Shape{50, 140, 12, 12}, Shape{7, 17, 97, 95}}) {
       const L2Cache guard(cache);
       this->expect_as_reference(SpatialBatchNorm<T>(static_cast<Index>(shape[1]), {}),
-                                ReferenceNorm::over_batch(shape), shape, /*affine=*/true);
+                                normalization::per_channel(shape), shape, /*affine=*/true);
     }
 }
 
@@ -186,7 +186,7 @@ TYPED_TEST(Normalization, BatchNorm1DIsItsFormula) {
                              {40000, 1}})
     for (const bool affine : {true, false})
       this->expect_as_reference(BatchNorm1D<TypeParam>(static_cast<Index>(shape[1]), {.affine = affine}),
-                                ReferenceNorm::over_batch(shape), shape, affine);
+                                normalization::per_channel(shape), shape, affine);
 }
 
 TYPED_TEST(Normalization, InstanceNorm2DIsItsFormula) {
@@ -195,7 +195,7 @@ TYPED_TEST(Normalization, InstanceNorm2DIsItsFormula) {
     for (const bool affine : {true, false}) {
       const auto channels = static_cast<Index>(shape[1]);
       this->expect_as_reference(InstanceNorm2D<T>(channels, {.affine = affine}),
-                                ReferenceNorm::over_groups(shape, channels), shape, affine);
+                                normalization::per_group(shape, channels), shape, affine);
     }
 }
 
@@ -213,7 +213,7 @@ TYPED_TEST(Normalization, GroupNormIsItsFormula) {
       for (const bool affine : {true, false})
         this->expect_as_reference(
             GroupNorm<TypeParam>(groups, static_cast<Index>(shape[1]), {.affine = affine}),
-            ReferenceNorm::over_groups(shape, groups), shape, affine);
+            normalization::per_group(shape, groups), shape, affine);
 }
 
 TYPED_TEST(Normalization, LayerNormIsItsFormula) {
@@ -223,8 +223,7 @@ TYPED_TEST(Normalization, LayerNormIsItsFormula) {
       for (const bool affine : {true, false}) {
         const Shape normalized(shape.end() - static_cast<Index>(axes), shape.end());
         this->expect_as_reference(LayerNorm<TypeParam>(normalized, {.affine = affine}),
-                                  ReferenceNorm::over_slices(shape, element_count(normalized)), shape,
-                                  affine);
+                                  per_slice(shape, element_count(normalized)), shape, affine);
       }
 }
 
@@ -235,7 +234,7 @@ TYPED_TEST(Normalization, LayerNormOfShortRowsIsItsFormula) {
     const Shape shape{static_cast<std::size_t>(1 + random.below(5)),
                       static_cast<std::size_t>(1 + random.below(80))};
     this->expect_as_reference(LayerNorm<TypeParam>({shape[1]}),
-                              ReferenceNorm::over_slices(shape, static_cast<Index>(shape[1])), shape,
+                              per_slice(shape, static_cast<Index>(shape[1])), shape,
                               /*affine=*/true);
   }
 }
@@ -254,10 +253,10 @@ TYPED_TEST(Normalization, SingleRunsAreTheirFormula) {
     const auto channels = static_cast<Index>(shape[1]);
     const bool affine = random.below(2) == 0;
     this->expect_as_reference(InstanceNorm2D<T>(channels, {.affine = affine}),
-                              ReferenceNorm::over_groups(shape, channels), shape, affine);
+                              normalization::per_group(shape, channels), shape, affine);
     const Shape single{1, shape[1], 1, shape[3]};
     this->expect_as_reference(SpatialBatchNorm<T>(channels, {.affine = affine}),
-                              ReferenceNorm::over_batch(single), single, affine);
+                              normalization::per_channel(single), single, affine);
   }
 }
 

@@ -4,8 +4,8 @@
 #include "strata/layers/kernels/normalization/images.hpp"
 #include "tests/layers/kernels/image_layouts.hpp"
 #include "tests/layers/layer_checks.hpp"
+#include "tests/layers/normalization_results.hpp"
 #include "tests/layers/random_cases.hpp"
-#include "tests/layers/reference_norm.hpp"
 
 namespace strata {
 namespace {
@@ -13,7 +13,6 @@ namespace {
 using testing::max_error;
 using testing::pick;
 using testing::reference_norm;
-using testing::ReferenceNorm;
 using testing::same_bits;
 using testing::widen;
 
@@ -44,7 +43,7 @@ class NormalizationByImages : public ::testing::Test {
     normalization::Statistics given{std::vector<double>(shape[1], mean + 0.5),
                                     std::vector<double>(shape[1], 1.5)};
     const auto expected = reference_norm(
-        ReferenceNorm::over_batch(shape), widen(x_planes), widen(gamma), widen(beta), widen(dy_planes), 1e-5,
+        normalization::per_channel(shape), widen(x_planes), widen(gamma), widen(beta), widen(dy_planes), 1e-5,
         frozen ? given.mean : std::vector<double>(), frozen ? given.variance : std::vector<double>());
 
     const normalization::Affine<T> parameters =
@@ -132,7 +131,7 @@ TYPED_TEST(NormalizationByImages, TakesImagesFarApart) {
   auto x = Random(1).normal<TypeParam>(shape);
   const std::size_t size = x.size() / shape[0];
   for (std::size_t i = 0; i < x.size(); ++i) x.data()[i] += TypeParam(1000) * TypeParam(i / size % 7);
-  const auto expected = reference_norm(ReferenceNorm::over_batch(shape), widen(x), full<double>({3}, 1.0),
+  const auto expected = reference_norm(normalization::per_channel(shape), widen(x), full<double>({3}, 1.0),
                                        full<double>({3}, 0.0), full<double>(shape, 1.0), 1e-5);
   normalization::ByImages<TypeParam> norm(shape, ImageLayout::planes, {}, 1e-5, false);
   Random random(2);

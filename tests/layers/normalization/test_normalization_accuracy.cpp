@@ -2,36 +2,36 @@
 #include <memory>
 
 #include "tests/layers/layer_checks.hpp"
-#include "tests/layers/reference_norm.hpp"
+#include "tests/layers/normalization_results.hpp"
 
 namespace strata {
 namespace {
 
-using testing::ReferenceNorm;
+using testing::per_slice;
 
 struct Case {
   const char* name;
   std::shared_ptr<Layer<float>> layer;
   Shape shape;
-  ReferenceNorm norm;
+  normalization::Sets norm;
 };
 
 std::vector<Case> cases() {
   const Shape large{64, 4, 32, 32}, small{40, 5, 3, 3}, cut{3, 2, 200, 300}, rows{400, 30};
   return {
-      {"batch", std::make_shared<SpatialBatchNorm<float>>(4), large, ReferenceNorm::over_batch(large)},
+      {"batch", std::make_shared<SpatialBatchNorm<float>>(4), large, normalization::per_channel(large)},
       {"batch, short runs", std::make_shared<SpatialBatchNorm<float>>(5), small,
-       ReferenceNorm::over_batch(small)},
+       normalization::per_channel(small)},
       {"batch, large planes", std::make_shared<SpatialBatchNorm<float>>(2), cut,
-       ReferenceNorm::over_batch(cut)},
-      {"batch, columns", std::make_shared<BatchNorm1D<float>>(30), rows, ReferenceNorm::over_batch(rows)},
-      {"instance", std::make_shared<InstanceNorm2D<float>>(4), large, ReferenceNorm::over_groups(large, 4)},
+       normalization::per_channel(cut)},
+      {"batch, columns", std::make_shared<BatchNorm1D<float>>(30), rows, normalization::per_channel(rows)},
+      {"instance", std::make_shared<InstanceNorm2D<float>>(4), large, normalization::per_group(large, 4)},
       {"instance, short runs", std::make_shared<InstanceNorm2D<float>>(5), small,
-       ReferenceNorm::over_groups(small, 5)},
+       normalization::per_group(small, 5)},
       {"instance, large planes", std::make_shared<InstanceNorm2D<float>>(2), cut,
-       ReferenceNorm::over_groups(cut, 2)},
-      {"group", std::make_shared<GroupNorm<float>>(2, 4), large, ReferenceNorm::over_groups(large, 2)},
-      {"layer", std::make_shared<LayerNorm<float>>(Shape{30}), rows, ReferenceNorm::over_slices(rows, 30)},
+       normalization::per_group(cut, 2)},
+      {"group", std::make_shared<GroupNorm<float>>(2, 4), large, normalization::per_group(large, 2)},
+      {"layer", std::make_shared<LayerNorm<float>>(Shape{30}), rows, per_slice(rows, 30)},
   };
 }
 
@@ -39,7 +39,7 @@ std::vector<Case> cases() {
 void expect_accurate(const Case& c, const Tensor<float>& x, double tolerance_y, double tolerance_gradient) {
   SCOPED_TRACE(c.name);
   const auto dy = Random(2).normal<float>(c.shape);
-  const auto parameters = static_cast<std::size_t>(c.norm.parameters);
+  const auto parameters = static_cast<std::size_t>(c.norm.channels);
   const auto expected = testing::reference_norm(c.norm, xt::cast<double>(x), full<double>({parameters}, 1),
                                                 full<double>({parameters}, 0), xt::cast<double>(dy), 1e-5);
   testing::for_each_instruction_set([&] {

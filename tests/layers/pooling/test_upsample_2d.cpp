@@ -1,5 +1,5 @@
+#include "strata/layers/reference/upsample.hpp"
 #include "tests/layers/random_cases.hpp"
-#include "tests/layers/reference_upsample.hpp"
 
 namespace strata {
 namespace {
@@ -24,8 +24,11 @@ TYPED_TEST(Upsample2DOf, EqualsTheFormula) {
     const auto x = random.normal<T>(shape);
     auto dy = random.normal<T>(layer.output_shape(shape));
     for (T& value : dy) value = std::round(T{8} * value);  // so that sums are exact
-    Tensor<T> want_y, want_dx;
-    testing::reference_upsample(scale, x, dy, want_y, want_dx);
+    auto want_y = empty<T>(dy.shape()), want_dx = empty<T>(shape);
+    const auto planes = static_cast<Index>(shape[0] * shape[1]);
+    const Size2D size(static_cast<Index>(shape[2]), static_cast<Index>(shape[3]));
+    reference::upsample(planes, size, scale, x.data(), want_y.data());
+    reference::upsample_backward(planes, size, scale, dy.data(), want_dx.data());
     testing::for_each_instruction_set([&] {
       EXPECT_TRUE(testing::same_bits(layer.forward(x), want_y));
       EXPECT_EQ(layer.backward(dy), want_dx);

@@ -1,9 +1,10 @@
-// Convolution by the plain loops of its formula, in double; and what the convolution tests share.
+// What the convolution tests share: a case, what the reference makes of it in double, and comparisons.
 #pragma once
 
 #include <cmath>
 #include <ostream>
 
+#include "strata/layers/reference/convolution.hpp"
 #include "tests/layers/layer_checks.hpp"
 
 namespace strata::testing {
@@ -32,72 +33,45 @@ struct ConvResult {
   Tensor<double> y, dx, dw, db;
 };
 
-// Calls visit(x index, weight index, y index) for every product that the formula of Conv2D adds up.
-template <class Visit>
-void visit_conv(const ConvCase& c, const Shape& y, const Visit& visit) {
-  const Index out_h = static_cast<Index>(y[2]), out_w = static_cast<Index>(y[3]);
-  const Index in_group = c.in_channels / c.groups, out_group = c.out_channels / c.groups;
-  for (Index n = 0; n < c.batch; ++n)
-    for (Index k = 0; k < c.out_channels; ++k)
-      for (Index p = 0; p < out_h; ++p)
-        for (Index q = 0; q < out_w; ++q)
-          for (Index ch = 0; ch < in_group; ++ch)
-            for (Index i = 0; i < c.kernel.h; ++i)
-              for (Index j = 0; j < c.kernel.w; ++j) {
-                const Index row = p * c.stride.h - c.padding.h + i * c.dilation.h;
-                const Index column = q * c.stride.w - c.padding.w + j * c.dilation.w;
-                if (row < 0 || row >= c.size.h || column < 0 || column >= c.size.w) continue;
-                const Index channel = k / out_group * in_group + ch;
-                visit(((n * c.in_channels + channel) * c.size.h + row) * c.size.w + column,
-                      ((k * in_group + ch) * c.kernel.h + i) * c.kernel.w + j,
-                      ((n * c.out_channels + k) * out_h + p) * out_w + q);
-              }
+/// The convolution from the large to the small image, which ConvTranspose2D transposes: its x is the small
+/// one.
+template <bool transposed>
+kernels::ConvolutionShape convolution_shape(const ConvCase& c, const Shape& y) {
+  const Size2D other(static_cast<Index>(y[2]), static_cast<Index>(y[3]));
+  return {.batch = c.batch,
+          .in_channels = transposed ? c.out_channels : c.in_channels,
+          .in = transposed ? other : c.size,
+          .out_channels = transposed ? c.in_channels : c.out_channels,
+          .out = transposed ? c.size : other,
+          .kernel = c.kernel,
+          .stride = c.stride,
+          .padding = c.padding,
+          .dilation = c.dilation,
+          .groups = c.groups,
+          .winograd = false};
 }
 
-// The same for ConvTranspose2D.
-template <class Visit>
-void visit_conv_transpose(const ConvCase& c, const Shape& y, const Visit& visit) {
-  const Index out_h = static_cast<Index>(y[2]), out_w = static_cast<Index>(y[3]);
-  const Index in_group = c.in_channels / c.groups, out_group = c.out_channels / c.groups;
-  for (Index n = 0; n < c.batch; ++n)
-    for (Index ch = 0; ch < c.in_channels; ++ch)
-      for (Index p = 0; p < c.size.h; ++p)
-        for (Index q = 0; q < c.size.w; ++q)
-          for (Index k = 0; k < out_group; ++k)
-            for (Index i = 0; i < c.kernel.h; ++i)
-              for (Index j = 0; j < c.kernel.w; ++j) {
-                const Index row = p * c.stride.h - c.padding.h + i * c.dilation.h;
-                const Index column = q * c.stride.w - c.padding.w + j * c.dilation.w;
-                if (row < 0 || row >= out_h || column < 0 || column >= out_w) continue;
-                const Index channel = ch / in_group * out_group + k;
-                visit(((n * c.in_channels + ch) * c.size.h + p) * c.size.w + q,
-                      ((ch * out_group + k) * c.kernel.h + i) * c.kernel.w + j,
-                      ((n * c.out_channels + channel) * out_h + row) * out_w + column);
-              }
-}
-
+/// By the reference; `bias` may be null.
 template <bool transposed, class T>
-ConvResult reference_conv(const ConvCase& c, const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>* bias,
-                          const Tensor<T>& dy) {
-  ConvResult r{full<double>(dy.shape(), 0), full<double>(x.shape(), 0), full<double>(w.shape(), 0),
-               full<double>({static_cast<std::size_t>(c.out_channels)}, 0)};
-  const Index plane = static_cast<Index>(dy.shape()[2] * dy.shape()[3]);
-  for (Index i = 0; i < static_cast<Index>(dy.size()); ++i) {
-    const Index k = i / plane % c.out_channels;
-    if (bias) r.y.data()[i] = static_cast<double>(bias->data()[k]);
-    r.db.data()[k] += static_cast<double>(dy.data()[i]);
+ConvResult reference_conv(const ConvCase& c, const Tensor<T>& values, const Tensor<T>& weights,
+                          const Tensor<T>* bias, const Tensor<T>& gradients) {
+  const auto x = widen(values), w = widen(weights), dy = widen(gradients);
+  const Tensor<double> biases = bias ? widen(*bias) : Tensor<double>();
+  const double* const b = bias ? biases.data() : nullptr;
+  ConvResult r{empty<double>(dy.shape()), empty<double>(x.shape()), empty<double>(w.shape()),
+               empty<double>({static_cast<std::size_t>(c.out_channels)})};
+  const auto shape = convolution_shape<transposed>(c, dy.shape());
+  if constexpr (transposed) {
+    reference::convolve_backward_data(shape, x.data(), w.data(), b, r.y.data());
+    reference::convolve<double>(shape, dy.data(), w.data(), nullptr, r.dx.data());
+    reference::convolve_backward_weights(shape, dy.data(), x.data(), r.dw.data());
+  } else {
+    reference::convolve(shape, x.data(), w.data(), b, r.y.data());
+    reference::convolve_backward_data<double>(shape, dy.data(), w.data(), nullptr, r.dx.data());
+    reference::convolve_backward_weights(shape, x.data(), dy.data(), r.dw.data());
   }
-  const auto visit = [&](Index xi, Index wi, Index yi) {
-    const double xv = static_cast<double>(x.data()[xi]), wv = static_cast<double>(w.data()[wi]);
-    const double dv = static_cast<double>(dy.data()[yi]);
-    r.y.data()[yi] += xv * wv;
-    r.dx.data()[xi] += dv * wv;
-    r.dw.data()[wi] += dv * xv;
-  };
-  if constexpr (transposed)
-    visit_conv_transpose(c, dy.shape(), visit);
-  else
-    visit_conv(c, dy.shape(), visit);
+  reference::sum_per_channel(c.batch, c.out_channels, static_cast<Index>(dy.shape()[2] * dy.shape()[3]),
+                             dy.data(), r.db.data());
   return r;
 }
 
