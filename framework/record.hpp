@@ -43,6 +43,11 @@ class Record {
     if (Value* value = std::any_cast<Value>(&kept_)) return *value;
     throw StateError("Record: backward asks for a value that forward did not keep");
   }
+  /// Whether it is of this type.
+  template <class Value>
+  bool keeps() const {
+    return std::any_cast<Value>(&kept_) != nullptr;
+  }
   /// Hands it over. Throws as kept does.
   template <class Value>
   Value take() {

@@ -1,5 +1,8 @@
 #include "strata/layers/add.hpp"
 
+#include "strata/framework/runtime/switches.hpp"
+#include "strata/layers/reference/join.hpp"
+
 namespace strata {
 
 template <class T>
@@ -11,6 +14,7 @@ Shape Add<T>::output_shape(const std::vector<Shape>& inputs) const {
 
 template <class T>
 Tensor<T> Add<T>::do_forward(std::vector<Tensor<T>> x) const {
+  if (uses_reference()) return reference::sum(x);
   Tensor<T> y = std::move(x[0]);
   for (std::size_t i = 1; i < x.size(); ++i) add_to(y, x[i]);
   return y;

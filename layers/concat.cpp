@@ -5,6 +5,8 @@
 #include "strata/framework/elementwise.hpp"
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/framework/runtime/switches.hpp"
+#include "strata/layers/reference/join.hpp"
 
 namespace strata {
 namespace {
@@ -49,6 +51,7 @@ Tensor<T> Concat<T>::do_forward(std::vector<Tensor<T>> x) const {
   for (const Tensor<T>& input : x) shapes.push_back(input.shape());
   auto y = empty<T>(output_shape(shapes));
   if (y.size() == 0) return y;
+  if (uses_reference()) return reference::concat(x);
   const auto row = static_cast<Index>(y.size() / y.shape()[0]);
   const auto& kernel = kernels::table<kernels::Elementwise<T>>();
   for_each_block(x, [&](Index offset, Index k, Index size, Index n) {
@@ -62,6 +65,7 @@ std::vector<Tensor<T>> Concat<T>::do_backward(Tensor<T> dy, const std::vector<Sh
   std::vector<Tensor<T>> dx;
   for (const Shape& shape : inputs) dx.push_back(empty<T>(shape));
   if (dy.size() == 0) return dx;
+  if (uses_reference()) return reference::split(dy, inputs);
   const auto row = static_cast<Index>(dy.size() / dy.shape()[0]);
   const auto& kernel = kernels::table<kernels::Elementwise<T>>();
   for_each_block(dx, [&](Index offset, Index k, Index size, Index n) {

@@ -5,17 +5,14 @@
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/dropout.hpp"
+#include "strata/layers/reference/dropout.hpp"
 
 namespace strata {
 namespace {
 
 constexpr Index kGrain = Index{1} << 16;  // a multiple of 8, so that no two pieces share a byte of the mask
-
-// A random word below this means: drop.
-std::uint32_t threshold(double p) {
-  return static_cast<std::uint32_t>(std::min(std::round(p * 0x1p32), 0x1p32 - 1));
-}
 
 }  // namespace
 
@@ -39,10 +36,17 @@ Tensor<T> Dropout<T>::do_forward(Tensor<T> x, Record& record) {
   if (!this->training()) return x;
   const Index units = static_cast<Index>(x.size()) / std::max<Index>(1, unit(x.shape()));
   mask = empty<std::uint8_t>({static_cast<std::size_t>((units + 7) / 8)});
+  if (uses_reference()) {
+    reference::draw_dropout_mask(static_cast<std::uint64_t>(seed_), static_cast<std::uint64_t>(step_), p_,
+                                 units, mask.data());
+    ++step_;
+    apply(x, mask);
+    return x;
+  }
   const auto& kernel = kernels::table<kernels::DropoutMask>();
   parallel_ranges(static_cast<Index>(mask.size()), kGrain / 8, [&](Index begin, Index end) {
-    kernel.draw(static_cast<std::uint64_t>(seed_), static_cast<std::uint64_t>(step_), threshold(p_), begin,
-                end - begin, mask.data() + begin);
+    kernel.draw(static_cast<std::uint64_t>(seed_), static_cast<std::uint64_t>(step_),
+                reference::dropout_threshold(p_), begin, end - begin, mask.data() + begin);
   });
   ++step_;
   apply(x, mask);
@@ -60,6 +64,8 @@ template <class T>
 void Dropout<T>::apply(Tensor<T>& values, const Tensor<std::uint8_t>& mask) const {
   const auto scale = static_cast<T>(1 / (1 - p_));
   const auto count = static_cast<Index>(values.size()), together = unit(values.shape());
+  if (uses_reference())
+    return reference::dropout(count, together, p_, mask.data(), values.data(), values.data());
   if (together == 1) {
     const auto& kernel = kernels::table<kernels::MaskedScale<T>>();
     parallel_ranges(count, kGrain, [&](Index begin, Index end) {

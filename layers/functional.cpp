@@ -1,12 +1,34 @@
 #include "strata/layers/functional.hpp"
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/normalization/running_statistics.hpp"
+#include "strata/layers/reference/normalization.hpp"
 
 namespace strata {
 namespace {
 
 using normalization::per_channel;
+
+// y from x and given statistics.
+template <class T>
+void apply(const normalization::Sets& sets, const Tensor<T>& x, const normalization::Statistics& statistics,
+           normalization::Affine<T> affine, double eps, Tensor<T>& y) {
+  if (uses_reference())
+    reference::normalize(sets, x.data(), statistics, affine, eps, y.data());
+  else
+    normalization::apply(sets, x.data(), {.y = y.data()}, statistics, affine, eps);
+}
+
+// y from x and its own statistics, which it returns. y may be x.
+template <class T>
+normalization::Statistics normalize(const normalization::Sets& sets, const Tensor<T>& x,
+                                    normalization::Affine<T> affine, double eps, Tensor<T>& y) {
+  if (!uses_reference()) return normalization::forward(sets, x.data(), {.y = y.data()}, affine, eps);
+  auto statistics = reference::statistics(sets, x.data());
+  reference::normalize(sets, x.data(), statistics, affine, eps, y.data());
+  return statistics;
+}
 
 template <class T>
 void expect_shape(const char* function, const char* what, const Tensor<T>& value, const Shape& shape) {
@@ -48,9 +70,9 @@ BatchNormForward<T> forward(const char* function, std::size_t rank, const char* 
   normalization::Statistics statistics;
   if (frozen) {
     statistics = running.statistics();
-    normalization::apply(sets, x.data(), {.y = out.data()}, statistics, affine, param.eps);
+    apply(sets, x, statistics, affine, param.eps, out);
   } else {
-    statistics = normalization::forward(sets, x.data(), {.y = out.data()}, affine, param.eps);
+    statistics = normalize(sets, x, affine, param.eps, out);
     running.update(statistics, 1);
     param.running_mean = std::move(running.mean);
     param.running_var = std::move(running.variance);
@@ -62,9 +84,14 @@ template <class T>
 BatchNormGradients<T> backward(const char* function, Tensor<T> dout, const BatchNormCache<T>& cache) {
   expect_shape(function, "dout", dout, cache.x.shape());
   auto dgamma = empty<T>(cache.gamma.shape()), dbeta = empty<T>(cache.gamma.shape());
-  normalization::backward<T>(
-      per_channel(cache.x.shape()), cache.x.data(), {.dy = dout.data(), .dx = dout.data()}, cache.statistics,
-      {.gamma = cache.gamma.data()}, dgamma.data(), dbeta.data(), cache.eps, cache.frozen);
+  const auto sets = per_channel(cache.x.shape());
+  const normalization::Affine<T> affine{.gamma = cache.gamma.data()};
+  if (uses_reference())
+    reference::normalize_backward(sets, cache.x.data(), dout.data(), cache.statistics, affine, cache.eps,
+                                  cache.frozen, dout.data(), dgamma.data(), dbeta.data());
+  else
+    normalization::backward<T>(sets, cache.x.data(), {.dy = dout.data(), .dx = dout.data()}, cache.statistics,
+                               affine, dgamma.data(), dbeta.data(), cache.eps, cache.frozen);
   return {std::move(dout), std::move(dgamma), std::move(dbeta)};
 }
 
@@ -104,7 +131,7 @@ Tensor<T> channel_wise_spatial_normalization(Tensor<T> x, const Tensor<T>& gamma
                        " for x " + to_string(x.shape()) + ", got " + to_string(parameter->shape()));
   if (!(eps > 0)) throw ArgumentError(name + ": expected eps > 0, got " + std::to_string(eps));
   const auto planes = normalization::per_group(x.shape(), static_cast<Index>(x.shape()[1]));
-  normalization::forward<T>(planes, x.data(), {.y = x.data()}, {gamma.data(), beta.data()}, eps);
+  normalize<T>(planes, x, {gamma.data(), beta.data()}, eps, x);
   return x;
 }
 

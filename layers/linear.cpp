@@ -4,9 +4,11 @@
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/product/packed_product.hpp"
 #include "strata/layers/kernels/product/thin_products.hpp"
+#include "strata/layers/reference/linear.hpp"
 
 namespace strata {
 namespace {
@@ -94,6 +96,10 @@ Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
   const auto batch = static_cast<Index>(x.shape()[0]);
   auto y = empty<T>(this->output_shape(x.shape()));
   const T *const weight = this->weight().value.data(), *const bias = this->bias_values();
+  if (uses_reference()) {
+    reference::linear(batch, in_, out_, x.data(), weight, bias, y.data());
+    return y;
+  }
   const auto multiply = [&](Index row, Index rows, Index column, Index columns) {
     T* const to = y.data() + row * out_ + column;
     if (bias)
@@ -130,11 +136,14 @@ Tensor<T> Linear<T>::do_backward(Tensor<T> dy, Record& record) {
   const auto batch = static_cast<Index>(dy.shape()[0]);
   const T* const weight = this->weight().value.data();
   auto dx = empty<T>(record.input_shape());
-  parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
-    multiply<T>(batch,
-                {batch, out_, end - begin, dy.data(), out_, 1, weight + begin, in_, dx.data() + begin, in_,
-                 /*accumulate=*/false});
-  });
+  if (uses_reference())
+    reference::linear_backward_data(batch, in_, out_, dy.data(), weight, dx.data());
+  else
+    parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
+      multiply<T>(batch,
+                  {batch, out_, end - begin, dy.data(), out_, 1, weight + begin, in_, dx.data() + begin, in_,
+                   /*accumulate=*/false});
+    });
   do_backward_parameters(std::move(dy), record);
   return dx;
 }
@@ -144,12 +153,14 @@ void Linear<T>::do_backward_parameters(Tensor<T> dy, Record& record) {
   const auto x = record.take<Tensor<T>>();
   const auto batch = static_cast<Index>(dy.shape()[0]);
   T* const dw = this->weight().gradient.data();
+  T* const db = this->has_bias() ? this->bias().gradient.data() : nullptr;
+  if (uses_reference())
+    return reference::linear_backward_parameters(batch, in_, out_, x.data(), dy.data(), dw, db);
   parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
     multiply<T>(batch, {out_, batch, end - begin, dy.data(), 1, out_, x.data() + begin, in_, dw + begin, in_,
                         /*accumulate=*/false});
   });
-  if (!this->has_bias()) return;
-  T* const db = this->bias().gradient.data();
+  if (!db) return;
   const auto ones = full<T>({dy.shape()[0]}, T{1});
   parallel_ranges(
       out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)), [&](Index begin, Index end) {

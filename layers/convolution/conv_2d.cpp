@@ -1,6 +1,8 @@
 #include "strata/layers/convolution/conv_2d.hpp"
 
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/convolution/convolution.hpp"
+#include "strata/layers/reference/convolution.hpp"
 
 namespace strata {
 
@@ -38,8 +40,8 @@ kernels::ConvolutionShape Conv2D<T>::geometry(const Shape& input) const {
 template <class T>
 Tensor<T> Conv2D<T>::apply(const Tensor<T>& x) const {
   auto y = empty<T>(output_shape(x.shape()));
-  kernels::convolve(geometry(x.shape()), x.data(), this->weight().value.data(), this->bias_values(),
-                    y.data());
+  const auto convolve = uses_reference() ? reference::convolve<T> : kernels::convolve<T>;
+  convolve(geometry(x.shape()), x.data(), this->weight().value.data(), this->bias_values(), y.data());
   return y;
 }
 
@@ -51,11 +53,17 @@ Tensor<T> Conv2D<T>::do_forward(Tensor<T> x, Record& record) {
 template <class T>
 Tensor<T> Conv2D<T>::do_backward(Tensor<T> dy, Record& record) {
   auto x = record.take<Tensor<T>>();
+  const kernels::ConvolutionShape shape = geometry(x.shape());
   Parameter<T>& weight = this->weight();
   this->set_bias_gradient(dy);
   // dx takes the memory of x, which is no longer needed.
-  kernels::convolve_backward(geometry(x.shape()), x.data(), dy.data(), weight.value.data(),
-                             weight.gradient.data(), x.data());
+  if (uses_reference()) {
+    reference::convolve_backward_weights(shape, x.data(), dy.data(), weight.gradient.data());
+    reference::convolve_backward_data<T>(shape, dy.data(), weight.value.data(), nullptr, x.data());
+    return x;
+  }
+  kernels::convolve_backward(shape, x.data(), dy.data(), weight.value.data(), weight.gradient.data(),
+                             x.data());
   return x;
 }
 
@@ -63,8 +71,9 @@ template <class T>
 void Conv2D<T>::do_backward_parameters(Tensor<T> dy, Record& record) {
   const auto x = record.take<Tensor<T>>();
   this->set_bias_gradient(dy);
-  kernels::convolve_backward_weights(geometry(x.shape()), x.data(), dy.data(),
-                                     this->weight().gradient.data());
+  const auto backward =
+      uses_reference() ? reference::convolve_backward_weights<T> : kernels::convolve_backward_weights<T>;
+  backward(geometry(x.shape()), x.data(), dy.data(), this->weight().gradient.data());
 }
 
 template class Conv2D<float>;

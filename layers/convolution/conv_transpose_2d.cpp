@@ -1,6 +1,8 @@
 #include "strata/layers/convolution/conv_transpose_2d.hpp"
 
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/convolution/convolution.hpp"
+#include "strata/layers/reference/convolution.hpp"
 
 namespace strata {
 
@@ -38,8 +40,9 @@ kernels::ConvolutionShape ConvTranspose2D<T>::geometry(const Shape& input) const
 template <class T>
 Tensor<T> ConvTranspose2D<T>::apply(const Tensor<T>& x) const {
   auto y = empty<T>(output_shape(x.shape()));
-  kernels::convolve_backward_data<T>(geometry(x.shape()), x.data(), this->weight().value.data(),
-                                     this->bias_values(), y.data());
+  const auto transposed =
+      uses_reference() ? reference::convolve_backward_data<T> : kernels::convolve_backward_data<T>;
+  transposed(geometry(x.shape()), x.data(), this->weight().value.data(), this->bias_values(), y.data());
   return y;
 }
 
@@ -51,7 +54,9 @@ Tensor<T> ConvTranspose2D<T>::do_forward(Tensor<T> x, Record& record) {
 template <class T>
 void ConvTranspose2D<T>::set_parameter_gradients(const Tensor<T>& x, const Tensor<T>& dy) {
   const kernels::ConvolutionShape shape = geometry(x.shape());
-  kernels::convolve_backward_weights(shape, dy.data(), x.data(), this->weight().gradient.data());
+  const auto backward =
+      uses_reference() ? reference::convolve_backward_weights<T> : kernels::convolve_backward_weights<T>;
+  backward(shape, dy.data(), x.data(), this->weight().gradient.data());
   this->set_bias_gradient(dy);
 }
 
@@ -60,7 +65,8 @@ Tensor<T> ConvTranspose2D<T>::do_backward(Tensor<T> dy, Record& record) {
   auto x = record.take<Tensor<T>>();
   set_parameter_gradients(x, dy);
   // dx takes the memory of x, which is no longer needed.
-  kernels::convolve<T>(geometry(x.shape()), dy.data(), this->weight().value.data(), nullptr, x.data());
+  const auto convolve = uses_reference() ? reference::convolve<T> : kernels::convolve<T>;
+  convolve(geometry(x.shape()), dy.data(), this->weight().value.data(), nullptr, x.data());
   return x;
 }
 

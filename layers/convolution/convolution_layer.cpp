@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/convolution/convolution.hpp"
+#include "strata/layers/reference/convolution.hpp"
 
 namespace strata {
 namespace {
@@ -81,8 +83,9 @@ template <class T>
 void ConvolutionLayer<T>::set_bias_gradient(const Tensor<T>& dy) {
   if (!this->has_bias()) return;
   const Shape& shape = dy.shape();
-  kernels::sum_per_channel(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]),
-                           static_cast<Index>(shape[2] * shape[3]), dy.data(), this->bias().gradient.data());
+  const auto sum = uses_reference() ? reference::sum_per_channel<T> : kernels::sum_per_channel<T>;
+  sum(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), static_cast<Index>(shape[2] * shape[3]),
+      dy.data(), this->bias().gradient.data());
 }
 
 template <class T>
@@ -94,7 +97,7 @@ std::uint64_t ConvolutionLayer<T>::multiply_adds(const Shape& input) const {
 
 template <class T>
 std::string ConvolutionLayer<T>::algorithm(const Shape& input) const {
-  return kernels::convolution_algorithm<T>(geometry(input));
+  return uses_reference() ? "reference" : kernels::convolution_algorithm<T>(geometry(input));
 }
 
 template <class T>

@@ -3,6 +3,9 @@
 #include <cmath>
 #include <sstream>
 
+#include "strata/framework/runtime/switches.hpp"
+#include "strata/layers/reference/normalization.hpp"
+
 namespace strata {
 
 template <class T>
@@ -72,6 +75,12 @@ normalization::Sets NormalizationLayer<T>::sets(const Shape& x) const {
   return kind_.groups > 0 ? normalization::per_group(x, kind_.groups) : normalization::per_channel(x);
 }
 
+// Running statistics are of channels.
+template <class T>
+normalization::Sets NormalizationLayer<T>::sets_of(const Shape& x, bool frozen) const {
+  return frozen ? normalization::per_channel(x) : sets(x);
+}
+
 template <class T>
 auto NormalizationLayer<T>::begin(const Shape& x) const -> Kept {
   if (running_) running_->check(this->label());
@@ -110,9 +119,8 @@ template <class T>
 Tensor<T> NormalizationLayer<T>::pull_back(normalization::Gradient<T> gradient, Kept kept) {
   if (!gradient.dx) gradient.dx = kept.x.data();
   const Shape& shape = kept.x.shape();
-  const auto all = kept.frozen ? normalization::per_channel(shape) : sets(shape);
-  normalization::backward(all, kept.x.data(), gradient, kept.statistics, affine(), weight_gradient(),
-                          bias_gradient(), eps_, kept.frozen);
+  normalization::backward(sets_of(shape, kept.frozen), kept.x.data(), gradient, kept.statistics, affine(),
+                          weight_gradient(), bias_gradient(), eps_, kept.frozen);
   return std::move(kept.x);
 }
 
@@ -131,18 +139,39 @@ void NormalizationLayer<T>::normalize_in_place(Tensor<T>& x, bool rectify) const
 template <class T>
 Tensor<T> NormalizationLayer<T>::do_forward(Tensor<T> x, Record& record) {
   auto y = empty<T>(x.shape());
-  normalize(std::move(x), {.y = y.data()}, record.keep(Kept()));
+  Kept& kept = record.keep(Kept());
+  if (!uses_reference()) {
+    normalize(std::move(x), {.y = y.data()}, kept);
+    return y;
+  }
+  kept = begin(x.shape());
+  const normalization::Sets all = sets_of(x.shape(), kept.frozen);
+  take_in(kept.frozen ? normalization::Statistics() : reference::statistics(all, x.data()), x.shape(), kept);
+  reference::normalize(all, x.data(), kept.statistics, affine(), eps_, y.data());
+  kept.x = std::move(x);
   return y;
 }
 
 template <class T>
 Tensor<T> NormalizationLayer<T>::do_backward(Tensor<T> dy, Record& record) {
-  pull_back({.dy = dy.data(), .dx = dy.data()}, record.take<Kept>());
+  auto kept = record.take<Kept>();
+  if (uses_reference())
+    reference::normalize_backward(sets_of(dy.shape(), kept.frozen), kept.x.data(), dy.data(), kept.statistics,
+                                  affine(), eps_, kept.frozen, dy.data(), weight_gradient(), bias_gradient());
+  else
+    pull_back({.dy = dy.data(), .dx = dy.data()}, std::move(kept));
   return dy;
 }
 
 template <class T>
 Tensor<T> NormalizationLayer<T>::do_infer(Tensor<T> x) const {
+  if (uses_reference()) {
+    if (running_) running_->check(this->label());
+    const normalization::Sets all = sets_of(x.shape(), running_.has_value());
+    const auto statistics = running_ ? running_->statistics() : reference::statistics(all, x.data());
+    reference::normalize(all, x.data(), statistics, affine(), eps_, x.data());
+    return x;
+  }
   normalize_in_place(x, /*rectify=*/false);
   return x;
 }

@@ -104,6 +104,8 @@ class NormalizationLayer : public Layer<T> {
   void reset_parameters(Random& random) override;
 
  private:
+  normalization::Sets sets_of(const Shape& x, bool frozen) const;
+
   Kind kind_;
   double eps_;
   std::optional<Parameter<T>> weight_;

@@ -4,6 +4,7 @@
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/pooling/sum_pool.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 
@@ -61,6 +62,10 @@ template <class T>
 Tensor<T> AvgPool2D<T>::do_infer(Tensor<T> x) const {
   const Shape in = x.shape(), out = pooling_.output_shape(in);
   auto y = empty<T>(out);
+  if (uses_reference()) {
+    reference::average_pool(reference_shape(pooling_, in), count_include_pad_, x.data(), y.data());
+    return y;
+  }
   for_planes<T>(pooling_, count_include_pad_, in, out,
                 [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
                   const kernels::PoolGeometry& g = windows.geometry;
@@ -75,6 +80,10 @@ template <class T>
 Tensor<T> AvgPool2D<T>::do_backward(Tensor<T> dy, Record& record) {
   const Shape in = record.input_shape(), out = dy.shape();
   auto dx = empty<T>(in);
+  if (uses_reference()) {
+    reference::average_pool_backward(reference_shape(pooling_, in), count_include_pad_, dy.data(), dx.data());
+    return dx;
+  }
   for_planes<T>(pooling_, count_include_pad_, in, out,
                 [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
                   const kernels::PoolGeometry& g = windows.geometry;

@@ -2,7 +2,9 @@
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/pooling/sum_pool.hpp"
+#include "strata/layers/reference/pooling.hpp"
 
 namespace strata {
 
@@ -17,6 +19,10 @@ template <class T>
 Tensor<T> GlobalAvgPool2D<T>::do_infer(Tensor<T> x) const {
   auto y = empty<T>(output_shape(x.shape()));
   const auto pixels = static_cast<Index>(x.shape()[2] * x.shape()[3]);
+  if (uses_reference()) {
+    reference::global_average_pool(static_cast<Index>(y.size()), pixels, x.data(), y.data());
+    return y;
+  }
   const auto& kernel = kernels::table<kernels::SumPool<T>>();
   parallel_ranges(static_cast<Index>(y.size()), std::max<Index>(1, (Index{1} << 17) / pixels),
                   [&](Index begin, Index end) {
@@ -29,6 +35,10 @@ template <class T>
 Tensor<T> GlobalAvgPool2D<T>::do_backward(Tensor<T> dy, Record& record) {
   auto dx = empty<T>(record.input_shape());
   const auto pixels = static_cast<Index>(dx.shape()[2] * dx.shape()[3]);
+  if (uses_reference()) {
+    reference::global_average_pool_backward(static_cast<Index>(dy.size()), pixels, dy.data(), dx.data());
+    return dx;
+  }
   parallel_ranges(static_cast<Index>(dy.size()), std::max<Index>(1, (Index{1} << 16) / pixels),
                   [&](Index begin, Index end) {
                     for (Index plane = begin; plane < end; ++plane)

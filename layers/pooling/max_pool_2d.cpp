@@ -3,9 +3,12 @@
 #include <algorithm>
 
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/framework/runtime/switches.hpp"
 
 namespace strata {
 namespace {
+
+using Places = std::vector<Index>;  // of the maxima, as the reference keeps them
 
 // Runs body(first plane, planes) over all planes of x.
 template <class T, class Body>
@@ -41,19 +44,35 @@ Shape MaxPool2D<T>::output_shape(const Shape& input) const {
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x, Record& record) {
+  if (uses_reference()) {
+    auto y = empty<T>(pooling_.output_shape(x.shape()));
+    reference::max_pool(reference_shape(pooling_, x.shape()), x.data(), y.data(),
+                        record.keep(Places(y.size())).data());
+    return y;
+  }
   return pool(pooling_, x, record.keep(MaxPoolParts<T>(pooling_)));
 }
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_infer(Tensor<T> x) const {
+  if (uses_reference()) {
+    auto y = empty<T>(pooling_.output_shape(x.shape()));
+    reference::max_pool<T>(reference_shape(pooling_, x.shape()), x.data(), y.data(), nullptr);
+    return y;
+  }
   MaxPoolParts<T> parts(pooling_);
   return pool(pooling_, x, parts);
 }
 
 template <class T>
 Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy, Record& record) {
-  const auto parts = record.take<MaxPoolParts<T>>();
   auto dx = empty<T>(record.input_shape());
+  if (record.keeps<Places>()) {
+    reference::max_pool_backward(reference_shape(pooling_, dx.shape()), dy.data(),
+                                 record.kept<Places>().data(), dx.data());
+    return dx;
+  }
+  const auto parts = record.take<MaxPoolParts<T>>();
   for_planes(parts, dx.shape(), [&](Index first, Index count) {
     parts.backward(first, count, dy.data() + first * parts.plane_out(), dx.data() + first * parts.plane_in());
   });

@@ -47,4 +47,8 @@ kernels::PoolGeometry kernel_geometry(const Pooling& pooling, const Shape& in, c
           pooling.stride.w, pooling.padding.h, pooling.padding.w, extent(out, 2),   extent(out, 3)};
 }
 
+reference::PoolingShape reference_shape(const Pooling& pooling, const Shape& x) {
+  return reference::PoolingShape::of(x, pooling.window, pooling.stride, pooling.padding);
+}
+
 }  // namespace strata

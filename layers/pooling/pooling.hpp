@@ -7,6 +7,7 @@
 #include "strata/framework/size_2d.hpp"
 #include "strata/framework/tensor.hpp"
 #include "strata/layers/kernels/pooling/pool_geometry.hpp"
+#include "strata/layers/reference/pooling.hpp"
 
 namespace strata {
 
@@ -31,5 +32,7 @@ struct Pooling {
 
 /// As the kernels take it, for images of these shapes.
 kernels::PoolGeometry kernel_geometry(const Pooling& pooling, const Shape& in, const Shape& out);
+/// As the reference takes it, for x of this shape.
+reference::PoolingShape reference_shape(const Pooling& pooling, const Shape& x);
 
 }  // namespace strata

@@ -4,11 +4,20 @@
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/pooling/sum_pool.hpp"
 #include "strata/layers/kernels/scratch.hpp"
+#include "strata/layers/reference/upsample.hpp"
 
 namespace strata {
 namespace {
+
+Index planes_of(const Shape& images) {
+  return static_cast<Index>(images[0] * images[1]);
+}
+Size2D size_of(const Shape& images) {
+  return {static_cast<Index>(images[2]), static_cast<Index>(images[3])};
+}
 
 // Runs body(first plane, planes, windows, working memory), planes in parallel: each pixel of the small image
 // is a window of the large one.
@@ -45,6 +54,10 @@ Shape Upsample2D<T>::output_shape(const Shape& input) const {
 template <class T>
 Tensor<T> Upsample2D<T>::do_infer(Tensor<T> x) const {
   auto y = empty<T>(output_shape(x.shape()));
+  if (uses_reference()) {
+    reference::upsample(planes_of(x.shape()), size_of(x.shape()), scale_, x.data(), y.data());
+    return y;
+  }
   for_planes<T>(
       x.shape(), scale_, [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
         const kernels::PoolGeometry& g = windows.geometry;
@@ -57,6 +70,10 @@ Tensor<T> Upsample2D<T>::do_infer(Tensor<T> x) const {
 template <class T>
 Tensor<T> Upsample2D<T>::do_backward(Tensor<T> dy, Record& record) {
   auto dx = empty<T>(record.input_shape());
+  if (uses_reference()) {
+    reference::upsample_backward(planes_of(dx.shape()), size_of(dx.shape()), scale_, dy.data(), dx.data());
+    return dx;
+  }
   for_planes<T>(
       dx.shape(), scale_, [&](Index first, Index planes, const kernels::WeightedWindows<T>& windows, T* row) {
         const kernels::PoolGeometry& g = windows.geometry;
