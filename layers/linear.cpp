@@ -127,11 +127,6 @@ Tensor<T> Linear<T>::apply(const Tensor<T>& x) const {
 }
 
 template <class T>
-Tensor<T> Linear<T>::do_forward(Tensor<T> x, Record& record) {
-  return apply(record.keep(std::move(x)));
-}
-
-template <class T>
 Tensor<T> Linear<T>::do_backward(Tensor<T> dy, Record& record) {
   const auto batch = static_cast<Index>(dy.shape()[0]);
   const T* const weight = this->weight().value.data();

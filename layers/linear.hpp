@@ -26,13 +26,11 @@ class Linear final : public WeightedLayer<T> {
   std::string options() const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x, Record& record) override;
+  Tensor<T> apply(const Tensor<T>& x) const override;
   Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   void do_backward_parameters(Tensor<T> dy, Record& record) override;
-  Tensor<T> do_infer(Tensor<T> x) const override { return apply(x); }
 
  private:
-  Tensor<T> apply(const Tensor<T>& x) const;
 
   Index in_;
   Index out_;

@@ -30,6 +30,10 @@ class WeightedLayer : public Layer<T> {
   WeightedLayer& operator=(WeightedLayer&&) noexcept;
   ~WeightedLayer() override;
 
+  /// y from x: forward keeps x for backward, infer nothing.
+  virtual Tensor<T> apply(const Tensor<T>& x) const = 0;
+  Tensor<T> do_forward(Tensor<T> x, Record& record) override { return apply(record.keep(std::move(x))); }
+  Tensor<T> do_infer(Tensor<T> x) const override { return apply(x); }
   std::vector<Parameter<T>*> own_parameters() override;
   void reset_parameters(Random& random) override;
 

@@ -14,20 +14,6 @@ struct Pass {
   std::vector<Record> records;
 };
 
-template <class T>
-std::vector<Tensor<T>> one(Tensor<T> tensor) {
-  std::vector<Tensor<T>> list;  // an initializer list would copy
-  list.push_back(std::move(tensor));
-  return list;
-}
-
-template <class T>
-std::vector<Shape> shapes_of(const std::vector<Tensor<T>>& tensors) {
-  std::vector<Shape> shapes;
-  for (const Tensor<T>& tensor : tensors) shapes.push_back(tensor.shape());
-  return shapes;
-}
-
 }  // namespace
 
 template <class T>
@@ -83,7 +69,7 @@ std::shared_ptr<const TrainingPlan<T>> Container<T>::plan_for(std::vector<Shape>
 template <class T>
 std::vector<Tensor<T>> Container<T>::run_forward(std::vector<Tensor<T>> x, Record& record) {
   auto pass = std::make_shared<Pass<T>>();
-  pass->plan = plan_for(shapes_of(x));
+  pass->plan = plan_for(detail::shapes_of(x));
   pass->records.resize(pass->plan->step_count());
   std::vector<Tensor<T>> y = pass->plan->forward(std::move(x), pass->records);
   record.keep(std::move(pass));
@@ -102,27 +88,27 @@ std::vector<Tensor<T>> Container<T>::run_backward(std::vector<Tensor<T>> dy, Rec
 
 template <class T>
 Tensor<T> Container<T>::do_forward(Tensor<T> x, Record& record) {
-  return std::move(run_forward(one(std::move(x)), record)[0]);
+  return std::move(run_forward(detail::one(std::move(x)), record)[0]);
 }
 
 template <class T>
 Tensor<T> Container<T>::do_backward(Tensor<T> dy, Record& record) {
-  return std::move(run_backward(one(std::move(dy)), record, /*parameters_only=*/false)[0]);
+  return std::move(run_backward(detail::one(std::move(dy)), record, /*parameters_only=*/false)[0]);
 }
 
 template <class T>
 void Container<T>::do_backward_parameters(Tensor<T> dy, Record& record) {
-  run_backward(one(std::move(dy)), record, /*parameters_only=*/true);
+  run_backward(detail::one(std::move(dy)), record, /*parameters_only=*/true);
 }
 
 template <class T>
 Tensor<T> Container<T>::do_infer(Tensor<T> x) const {
-  return std::move(infer_several(one(std::move(x)))[0]);
+  return std::move(infer_several(detail::one(std::move(x)))[0]);
 }
 
 template <class T>
 std::vector<Tensor<T>> Container<T>::infer_several(std::vector<Tensor<T>> x) const {
-  PlanKey key = PlanKey::now(shapes_of(x));
+  PlanKey key = PlanKey::now(detail::shapes_of(x));
   key.fuse = false;
   Prepared nothing;
   return InferencePlan<T>(flat(x.size()), std::move(key), nothing).infer(std::move(x));

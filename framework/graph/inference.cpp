@@ -14,13 +14,6 @@ template <class T>
 using PlanPointer = std::shared_ptr<const InferencePlan<T>>;
 
 template <class T>
-std::vector<Tensor<T>> one(Tensor<T> tensor) {
-  std::vector<Tensor<T>> list;  // an initializer list would copy
-  list.push_back(std::move(tensor));
-  return list;
-}
-
-template <class T>
 FlatNetwork<T> flat(Layer<T>& net, std::size_t inputs) {
   if (const auto* container = dynamic_cast<const Container<T>*>(&net)) return container->flat(inputs);
   if (inputs != 1) throw ShapeError(net.label() + ": expected 1 input tensor, got " + std::to_string(inputs));
@@ -93,7 +86,7 @@ Tensor<T> Inference<T>::operator()(Tensor<T> x) const {
   const Shape shape = x.shape();
   const Index part = state_->part_of(x);
   const auto samples = shape.empty() ? part : static_cast<Index>(shape[0]);
-  if (part >= samples) return std::move(state_->plan_for({shape})->infer(one(std::move(x)))[0]);
+  if (part >= samples) return std::move(state_->plan_for({shape})->infer(detail::one(std::move(x)))[0]);
   // Threads meet only at the end.
   auto y = empty<T>(state_->net->output_shape(shape));
   const Index in = static_cast<Index>(x.size()) / samples, out = static_cast<Index>(y.size()) / samples;
@@ -102,7 +95,7 @@ Tensor<T> Inference<T>::operator()(Tensor<T> x) const {
     of_part[0] = static_cast<std::size_t>(end - begin);
     auto of_x = empty<T>(of_part);
     std::copy(x.data() + begin * in, x.data() + end * in, of_x.data());
-    const Tensor<T> of_y = std::move(state_->plan_for({of_part})->infer(one(std::move(of_x)))[0]);
+    const Tensor<T> of_y = std::move(state_->plan_for({of_part})->infer(detail::one(std::move(of_x)))[0]);
     std::copy(of_y.data(), of_y.data() + of_y.size(), y.data() + begin * out);
   });
   return y;
@@ -110,9 +103,7 @@ Tensor<T> Inference<T>::operator()(Tensor<T> x) const {
 
 template <class T>
 std::vector<Tensor<T>> Inference<T>::operator()(std::vector<Tensor<T>> x) const {
-  std::vector<Shape> shapes;
-  for (const Tensor<T>& input : x) shapes.push_back(input.shape());
-  return state_->plan_for(std::move(shapes))->infer(std::move(x));
+  return state_->plan_for(detail::shapes_of(x))->infer(std::move(x));
 }
 
 template class Inference<float>;

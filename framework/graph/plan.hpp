@@ -7,6 +7,24 @@
 
 namespace strata {
 
+namespace detail {
+
+template <class T>
+std::vector<Tensor<T>> one(Tensor<T> tensor) {
+  std::vector<Tensor<T>> list;  // an initializer list would copy
+  list.push_back(std::move(tensor));
+  return list;
+}
+
+template <class T>
+std::vector<Shape> shapes_of(const std::vector<Tensor<T>>& tensors) {
+  std::vector<Shape> shapes;
+  for (const Tensor<T>& tensor : tensors) shapes.push_back(tensor.shape());
+  return shapes;
+}
+
+}  // namespace detail
+
 /// What a plan depends on besides the network: a plan serves as long as this is the same.
 struct PlanKey {
   std::vector<Shape> inputs;

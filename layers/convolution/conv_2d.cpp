@@ -46,11 +46,6 @@ Tensor<T> Conv2D<T>::apply(const Tensor<T>& x) const {
 }
 
 template <class T>
-Tensor<T> Conv2D<T>::do_forward(Tensor<T> x, Record& record) {
-  return apply(record.keep(std::move(x)));
-}
-
-template <class T>
 Tensor<T> Conv2D<T>::do_backward(Tensor<T> dy, Record& record) {
   auto x = record.take<Tensor<T>>();
   const kernels::ConvolutionShape shape = geometry(x.shape());

@@ -47,11 +47,6 @@ Tensor<T> ConvTranspose2D<T>::apply(const Tensor<T>& x) const {
 }
 
 template <class T>
-Tensor<T> ConvTranspose2D<T>::do_forward(Tensor<T> x, Record& record) {
-  return apply(record.keep(std::move(x)));
-}
-
-template <class T>
 void ConvTranspose2D<T>::set_parameter_gradients(const Tensor<T>& x, const Tensor<T>& dy) {
   const kernels::ConvolutionShape shape = geometry(x.shape());
   const auto backward =

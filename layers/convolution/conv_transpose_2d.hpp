@@ -40,13 +40,11 @@ class ConvTranspose2D final : public ConvolutionLayer<T> {
   kernels::ConvolutionShape geometry(const Shape& input) const override;
 
  protected:
-  Tensor<T> do_forward(Tensor<T> x, Record& record) override;
+  Tensor<T> apply(const Tensor<T>& x) const override;
   Tensor<T> do_backward(Tensor<T> dy, Record& record) override;
   void do_backward_parameters(Tensor<T> dy, Record& record) override;
-  Tensor<T> do_infer(Tensor<T> x) const override { return apply(x); }
 
  private:
-  Tensor<T> apply(const Tensor<T>& x) const;
   void set_parameter_gradients(const Tensor<T>& x, const Tensor<T>& dy);
 };
 
