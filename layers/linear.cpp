@@ -66,6 +66,9 @@ Linear<T>::Linear(Index in_features, Index out_features, LinearOptions options)
     throw ArgumentError("Linear: expected at least 1 feature in and out, got " + std::to_string(in_) +
                         " -> " + std::to_string(out_));
   const auto in = static_cast<std::size_t>(in_), out = static_cast<std::size_t>(out_);
+  if (!detail::checked_count({out, in}))
+    throw ArgumentError("Linear: expected fewer than 2^63 weights, got " + std::to_string(in_) + " -> " +
+                        std::to_string(out_));
   weight_ = Parameter<T>("weight", empty<T>({out, in}));
   if (options.bias) bias_ = Parameter<T>("bias", empty<T>({out}), /*decay=*/false);
   Random random(next_seed());

@@ -48,18 +48,22 @@ Shape Conv2D<T>::output_shape(const Shape& input) const {
   if (input.size() != 4 || static_cast<Index>(input[1]) != in_ || input[0] == 0)
     this->fail_shape("(N, " + std::to_string(in_) + ", H, W) with N >= 1", input);
   const auto extent = [&](std::size_t size, Index kernel, Index stride, Index padding, Index dilation) {
-    const Index window = dilation * (kernel - 1) + 1, padded = static_cast<Index>(size) + 2 * padding;
-    if (size == 0 || window > padded)
+    const Index window = dilation * (kernel - 1) + 1;
+    const detail::Checked padded = detail::Checked(size) + 2 * padding;
+    if (size == 0 || (padded.fits() && window > padded.value()))
       this->fail_shape("an image whose padded size is at least the window's " +
                            to_string(Size2D(options_.dilation.h * (kernel_.h - 1) + 1,
                                             options_.dilation.w * (kernel_.w - 1) + 1)) +
                            " (" + options() + ")",
                        input);
-    return static_cast<std::size_t>((padded - window) / stride + 1);
+    return padded.fits() ? detail::Checked((padded.value() - window) / stride + 1) : padded;
   };
-  return {input[0], static_cast<std::size_t>(out_),
-          extent(input[2], kernel_.h, options_.stride.h, options_.padding.h, options_.dilation.h),
-          extent(input[3], kernel_.w, options_.stride.w, options_.padding.w, options_.dilation.w)};
+  const auto output = detail::checked_shape(
+      {input[0], out_,
+       extent(input[2], kernel_.h, options_.stride.h, options_.padding.h, options_.dilation.h),
+       extent(input[3], kernel_.w, options_.stride.w, options_.padding.w, options_.dilation.w)});
+  if (!output) this->fail_shape(detail::kCountable, input);
+  return *output;
 }
 
 template <class T>

@@ -40,16 +40,18 @@ Shape ConvTranspose2D<T>::output_shape(const Shape& input) const {
     this->fail_shape("(N, " + std::to_string(in_) + ", H, W) with N >= 1", input);
   const auto extent = [&](std::size_t size, Index kernel, Index stride, Index padding, Index output_padding,
                           Index dilation) {
-    const Index output =
-        (static_cast<Index>(size) - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1;
-    if (size == 0 || output < 1)
+    const detail::Checked output =
+        (detail::Checked(size) + -1) * stride + (dilation * (kernel - 1) + output_padding + 1 - 2 * padding);
+    if (size == 0 || (output.fits() && output.value() < 1))
       this->fail_shape("an image large enough that padding leaves an output (" + options() + ")", input);
-    return static_cast<std::size_t>(output);
+    return output;
   };
   const ConvTranspose2DOptions& o = options_;
-  return {input[0], static_cast<std::size_t>(out_),
-          extent(input[2], kernel_.h, o.stride.h, o.padding.h, o.output_padding.h, o.dilation.h),
-          extent(input[3], kernel_.w, o.stride.w, o.padding.w, o.output_padding.w, o.dilation.w)};
+  const auto output = detail::checked_shape(
+      {input[0], out_, extent(input[2], kernel_.h, o.stride.h, o.padding.h, o.output_padding.h, o.dilation.h),
+       extent(input[3], kernel_.w, o.stride.w, o.padding.w, o.output_padding.w, o.dilation.w)});
+  if (!output) this->fail_shape(detail::kCountable, input);
+  return *output;
 }
 
 // The convolution that this layer transposes: from y to x.

@@ -6,7 +6,7 @@ template <class T>
 Shape BatchNorm1D<T>::output_shape(const Shape& input) const {
   const std::string features = std::to_string(this->channels());
   if ((input.size() != 2 && input.size() != 3) || static_cast<Index>(input[1]) != this->channels() ||
-      element_count(input) == 0)
+      detail::checked_count(input).value_or(0) == 0)
     this->fail_shape("(N, " + features + ") or (N, " + features + ", L) with N, L >= 1", input);
   return input;
 }

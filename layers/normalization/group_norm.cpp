@@ -15,7 +15,8 @@ GroupNorm<T>::GroupNorm(Index groups, Index channels, const GroupNormOptions& op
 
 template <class T>
 Shape GroupNorm<T>::output_shape(const Shape& input) const {
-  if (input.size() < 2 || static_cast<Index>(input[1]) != channels_ || element_count(input) == 0)
+  if (input.size() < 2 || static_cast<Index>(input[1]) != channels_ ||
+      detail::checked_count(input).value_or(0) == 0)
     this->fail_shape("(N, " + std::to_string(channels_) + ", ...), not empty", input);
   return input;
 }

@@ -14,7 +14,8 @@ InstanceNorm2D<T>::InstanceNorm2D(Index channels, const InstanceNormOptions& opt
 
 template <class T>
 Shape InstanceNorm2D<T>::output_shape(const Shape& input) const {
-  if (input.size() != 4 || static_cast<Index>(input[1]) != channels_ || element_count(input) == 0)
+  if (input.size() != 4 || static_cast<Index>(input[1]) != channels_ ||
+      detail::checked_count(input).value_or(0) == 0)
     this->fail_shape("(N, " + std::to_string(channels_) + ", H, W) with N, H, W >= 1", input);
   return input;
 }

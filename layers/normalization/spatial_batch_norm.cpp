@@ -4,7 +4,8 @@ namespace strata {
 
 template <class T>
 Shape SpatialBatchNorm<T>::output_shape(const Shape& input) const {
-  if (input.size() != 4 || static_cast<Index>(input[1]) != this->channels() || element_count(input) == 0)
+  if (input.size() != 4 || static_cast<Index>(input[1]) != this->channels() ||
+      detail::checked_count(input).value_or(0) == 0)
     this->fail_shape("(N, " + std::to_string(this->channels()) + ", H, W) with N, H, W >= 1", input);
   return input;
 }
