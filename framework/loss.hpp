@@ -1,16 +1,12 @@
 // Losses: the mean over the batch, and its gradient with respect to the scores.
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <vector>
 
+#include "strata/framework/labels.hpp"
 #include "strata/framework/tensor.hpp"
 
 namespace strata {
-
-/// One class number per sample, from 0.
-using Labels = std::vector<std::int32_t>;
 
 template <class T>
 struct LossResult {

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "strata/framework/loss.hpp"
+#include "strata/framework/labels.hpp"
+#include "strata/framework/tensor.hpp"
 
 namespace strata {
 

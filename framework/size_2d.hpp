@@ -17,6 +17,9 @@ struct Size2D {
   constexpr bool operator==(const Size2D&) const = default;
 };
 
+/// No window, stride, padding or dilation is larger: then the product of two fits into Index, with room.
+inline constexpr Index kLargestSize = (Index{1} << 31) - 1;
+
 /// "3x3"
 inline std::string to_string(const Size2D& size) {
   return std::to_string(size.h) + "x" + std::to_string(size.w);

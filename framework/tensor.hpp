@@ -1,12 +1,10 @@
-// Tensor and Shape: the arrays that everything here takes and gives.
+// Tensor: the arrays that everything here takes and gives.
 #pragma once
-
-#include <string>
 
 #include <xtensor/xarray.hpp>
 
-#include "strata/framework/index.hpp"
 #include "strata/framework/runtime/memory.hpp"
+#include "strata/framework/shape.hpp"
 
 namespace strata {
 
@@ -15,18 +13,17 @@ namespace strata {
 template <class T>
 using Tensor = xt::xarray<T, xt::layout_type::row_major, RecyclingAllocator<T>>;
 
-/// Extents, outermost first.
-using Shape = typename Tensor<float>::shape_type;
-
-/// An uninitialized tensor.
+/// An uninitialized tensor. Throws ShapeError where element_count does, as do the next two.
 template <class T>
 Tensor<T> empty(const Shape& shape) {
+  element_count(shape);
   return Tensor<T>::from_shape(shape);
 }
 
 /// A tensor of one value.
 template <class T>
 Tensor<T> full(const Shape& shape, T value) {
+  element_count(shape);
   return Tensor<T>(shape, value);
 }
 
@@ -37,11 +34,5 @@ Tensor<T> zeros(const Shape& shape);
 /// A copy, made by several threads.
 template <class T>
 Tensor<T> copy(const Tensor<T>& x);
-
-/// The product of the extents.
-Index element_count(const Shape& shape);
-
-/// "(64, 3, 32, 32)"
-std::string to_string(const Shape& shape);
 
 }  // namespace strata

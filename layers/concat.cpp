@@ -40,8 +40,11 @@ Shape Concat<T>::output_shape(const std::vector<Shape>& inputs) const {
     Shape rest = shape;
     if (rest.size() == joined.size()) rest[1] = joined[1];
     if (rest != joined) this->fail_shapes("inputs that differ in axis 1 alone", inputs);
-    joined[1] += shape[1];
+    const auto channels = detail::checked_shape({detail::Checked(joined[1]) + shape[1]});
+    if (!channels) this->fail_shapes(detail::kCountable, inputs);
+    joined[1] = channels->front();
   }
+  if (!detail::checked_count(joined)) this->fail_shapes(detail::kCountable, inputs);
   return joined;
 }
 

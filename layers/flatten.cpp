@@ -5,6 +5,7 @@ namespace strata {
 template <class T>
 Shape Flatten<T>::output_shape(const Shape& input) const {
   if (input.size() < 2) this->fail_shape("at least two axes, (N, ...)", input);
+  if (!detail::checked_count(input)) this->fail_shape(detail::kCountable, input);
   std::size_t features = 1;
   for (std::size_t axis = 1; axis < input.size(); ++axis) features *= input[axis];
   return {input[0], features};

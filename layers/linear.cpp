@@ -63,7 +63,11 @@ Shape weight_shape(Index in, Index out) {
   if (in < 1 || out < 1)
     throw ArgumentError("Linear: expected at least 1 feature in and out, got " + std::to_string(in) + " -> " +
                         std::to_string(out));
-  return {static_cast<std::size_t>(out), static_cast<std::size_t>(in)};
+  const auto shape = detail::checked_shape({out, in});
+  if (!shape)
+    throw ArgumentError("Linear: expected fewer than 2^63 weights, got " + std::to_string(in) + " -> " +
+                        std::to_string(out));
+  return *shape;
 }
 
 }  // namespace

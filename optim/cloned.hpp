@@ -20,6 +20,8 @@ class Cloned {
     return *this;
   }
 
+  void swap(Cloned& other) noexcept { object_.swap(other.object_); }
+
   Base& operator*() { return *object_; }
   const Base& operator*() const { return *object_; }
   Base* operator->() { return object_.get(); }

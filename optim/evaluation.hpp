@@ -6,6 +6,7 @@
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
 #include "strata/framework/graph/inference.hpp"
+#include "strata/framework/labels.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 

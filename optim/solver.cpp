@@ -105,6 +105,7 @@ template <class T>
 History Solver<T>::train() {
   list_state();
   prepare_checkpoints();
+  write_files();  // an error may have left some to be written
   Stopwatch watch;
   while (!finished()) {
     if (!run_steps(watch)) return history_;
@@ -127,13 +128,15 @@ bool Solver<T>::run_steps(Stopwatch& watch) {
     StepReport report = step(std::move(*batch));
     ++watch.steps;
     position_.seconds += watch.lap();
+    // At the end of the epoch finish_epoch writes it.
+    checkpoint_is_owed_ = checkpoint_is_due() && position_.batch < loader_.batches();
     if (options_.after_step) {
       report.samples_per_second = static_cast<double>(samples) / Stopwatch::seconds_since(start);
       report.seconds_left = watch.seconds_for(steps_in_all() - steps_done());
       options_.after_step(report);
     }
-    // At the end of the epoch finish_epoch writes it.
-    if (report.stop || (checkpoint_is_due() && position_.batch < loader_.batches())) write_checkpoint();
+    checkpoint_is_owed_ |= report.stop;
+    write_files();
     if (report.stop) return false;
   }
   return true;
@@ -157,10 +160,12 @@ StepReport Solver<T>::step(Batch<T> batch) {
     norm = clip_gradient_norm(parameters_, options_.max_gradient_norm);
     if (!std::isfinite(norm)) fail_not_finite("the norm of the gradient");
     correct = count_correct(predictions(scores), batch.labels);
+    history_.step_losses.push_back(loss_value);  // while there is a way back
     optimizer_->set_learning_rate(rate);
     optimizer_->step(parameters_);
   } catch (...) {
     before_step_.restore({}, buffers_);
+    history_.step_losses.resize(static_cast<std::size_t>(steps_done()));
     throw;
   }
 
@@ -168,7 +173,6 @@ StepReport Solver<T>::step(Batch<T> batch) {
   position_.correct += correct;
   position_.samples += count;
   ++position_.batch;
-  history_.step_losses.push_back(loss_value);
   return {.epoch = position_.epoch + 1,
           .epochs = options_.epochs,
           .step = position_.batch,
@@ -189,7 +193,10 @@ bool Solver<T>::finish_epoch(Stopwatch& watch) {
                      .train_loss = position_.loss_sum / samples,
                      .train_accuracy = static_cast<double>(position_.correct) / samples,
                      .learning_rate = optimizer_->learning_rate()};
+  // All that may throw comes first, on copies; what follows takes them over and cannot fail.
   bool best = false;
+  detail::Snapshot<T> model;
+  Cloned<Schedule> schedule = options_.schedule;
   if (data_.validation) {
     const Evaluation result =
         evaluate(net_, data_.validation,
@@ -198,39 +205,41 @@ bool Solver<T>::finish_epoch(Stopwatch& watch) {
                  *options_.loss);
     record.validation_loss = result.loss;
     record.validation_accuracy = result.accuracy;
-    best = note_if_best(record);
-    options_.schedule->observe(result.loss, result.accuracy);
+    best = is_best(record);
+    if (best && options_.keep_best) model.capture(parameters_, buffers_);
+    schedule->observe(result.loss, result.accuracy);
   } else {
-    options_.schedule->observe(record.train_loss, record.train_accuracy);
+    schedule->observe(record.train_loss, record.train_accuracy);
   }
   record.seconds = position_.seconds + watch.lap();
   history_.epochs.push_back(record);
+
+  options_.schedule.swap(schedule);
+  if (!model.empty()) best_ = std::move(model);
+  if (best) history_.best_epoch = record.epoch;
   history_.stopped_early = options_.patience && record.epoch - history_.best_epoch >= *options_.patience;
   position_ = {.epoch = position_.epoch + 1};
+  best_weights_are_owed_ = best;
+  checkpoint_is_owed_ = finished() || checkpoint_is_due();
 
   EpochReport report{.record = history_.epochs.back(),
                      .epochs = options_.epochs,
                      .best = best,
                      .seconds_left = finished() ? 0 : watch.seconds_for(steps_in_all() - steps_done())};
   if (options_.after_epoch) options_.after_epoch(report);
-  if (best) write_best_weights();
-  if (report.stop || finished() || checkpoint_is_due()) write_checkpoint();
+  checkpoint_is_owed_ |= report.stop;
+  write_files();
   return !report.stop;
 }
 
 template <class T>
-bool Solver<T>::note_if_best(const EpochRecord& record) {
+bool Solver<T>::is_best(const EpochRecord& record) const {
   const auto score = [&](const EpochRecord& of) {  // the higher the better
     return options_.monitor == Monitor::accuracy ? of.validation_accuracy : -of.validation_loss;
   };
   if (std::isnan(score(record))) return false;
-  if (history_.best_epoch > 0) {
-    const EpochRecord& best = history_.epochs[static_cast<std::size_t>(history_.best_epoch - 1)];
-    if (!(score(record) > score(best))) return false;
-  }
-  if (options_.keep_best) best_.capture(parameters_, buffers_);  // first, as memory may run out
-  history_.best_epoch = record.epoch;
-  return true;
+  return history_.best_epoch == 0 ||
+         score(record) > score(history_.epochs[static_cast<std::size_t>(history_.best_epoch - 1)]);
 }
 
 template <class T>

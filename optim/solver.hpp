@@ -84,8 +84,10 @@ class Solver {
   /// the bits of an uninterrupted run; so can another process, through `checkpoints` and resume().
   ///
   /// Throws NotFiniteError when the loss or a gradient is NaN or infinite. The message names the epoch, the
-  /// step and the layer where it appeared first; parameters, buffers and the optimizer are as they were
-  /// before that step.
+  /// step and the layer where it appeared first. After this or any other exception, from a layer, a callback
+  /// or the system, the network, the optimizer and the Solver are as they were before the step or the end of
+  /// the epoch that failed, or as after it, never between: another call goes on from there. An optimizer
+  /// whose update throws is the exception.
   History train();
 
   /// Writes all that a later process needs to go on with the bits of an uninterrupted run: parameters and
@@ -135,13 +137,12 @@ class Solver {
   std::vector<std::string> take_up(StateDict state, const std::string& path);
   void prepare_checkpoints();
   bool checkpoint_is_due() const;
-  void write_checkpoint();
-  void write_best_weights();
+  void write_files();
 
   bool run_steps(Stopwatch& watch);
   bool finish_epoch(Stopwatch& watch);
   StepReport step(Batch<T> batch);
-  bool note_if_best(const EpochRecord& record);
+  bool is_best(const EpochRecord& record) const;
   [[noreturn]] void fail_not_finite(const std::string& what);
 
   Index steps_done() const { return position_.epoch * loader_.batches() + position_.batch; }
@@ -161,6 +162,9 @@ class Solver {
   detail::Snapshot<T> best_;
   Record record_;
   detail::Snapshot<T> before_step_;  // of the buffers: forward changes them
+  // Files that the checkpoints' folder is to get before training goes on.
+  bool best_weights_are_owed_ = false;
+  bool checkpoint_is_owed_ = false;
 };
 
 extern template class Solver<float>;

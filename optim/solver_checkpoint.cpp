@@ -157,9 +157,9 @@ std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& 
   position.seconds = notes.number("seconds");
   const double rate = notes.number("last_learning_rate");
   if (!std::isfinite(rate) || rate < 0) notes.fail("note 'last_learning_rate': expected a learning rate");
+  const auto places = options_.schedule->state();
   std::vector<double> schedule;
-  for (const auto& [name, place] : options_.schedule->state())
-    schedule.push_back(notes.number("schedule." + name));
+  for (const auto& [name, place] : places) schedule.push_back(notes.number("schedule." + name));
 
   History history;
   history.best_epoch = notes.count("best_epoch", position.epoch);
@@ -197,7 +197,8 @@ std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& 
   position_ = position;
   optimizer_->set_learning_rate(rate);
   std::size_t next = 0;
-  for (const auto& [name, place] : options_.schedule->state()) *place = schedule[next++];
+  for (const auto& [name, place] : places) *place = schedule[next++];
+  best_weights_are_owed_ = checkpoint_is_owed_ = false;
   return remarks;
 }
 
@@ -247,17 +248,15 @@ bool Solver<T>::checkpoint_is_due() const {
 }
 
 template <class T>
-void Solver<T>::write_checkpoint() {
-  if (!options_.checkpoints) return;
+void Solver<T>::write_files() {
+  if (!options_.checkpoints || !(best_weights_are_owed_ || checkpoint_is_owed_)) return;
   const detail::CheckpointFolder folder(*options_.checkpoints);
+  if (best_weights_are_owed_) save_weights(net_, folder.best_weights());
+  best_weights_are_owed_ = false;
+  if (!checkpoint_is_owed_) return;
   save_checkpoint(folder.path_of(steps_done()));
+  checkpoint_is_owed_ = false;
   folder.prune();
-}
-
-template <class T>
-void Solver<T>::write_best_weights() {
-  if (options_.checkpoints)
-    save_weights(net_, detail::CheckpointFolder(*options_.checkpoints).best_weights());
 }
 
 #define STRATA_INSTANTIATE(T)                                                            \
@@ -269,8 +268,7 @@ void Solver<T>::write_best_weights() {
   template std::optional<ResumeReport> Solver<T>::resume();                              \
   template void Solver<T>::prepare_checkpoints();                                        \
   template bool Solver<T>::checkpoint_is_due() const;                                    \
-  template void Solver<T>::write_checkpoint();                                           \
-  template void Solver<T>::write_best_weights();
+  template void Solver<T>::write_files();
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 #undef STRATA_INSTANTIATE

@@ -1,11 +1,11 @@
 // Dataset: labeled samples to read by number.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 
-#include "strata/framework/loss.hpp"
 #include "strata/framework/tensor.hpp"
 
 namespace strata {

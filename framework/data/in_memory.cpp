@@ -37,10 +37,10 @@ ImageDataset::ImageDataset(std::vector<std::uint8_t> pixels, Shape image_shape, 
       shape_(std::move(image_shape)),
       labels_(std::move(labels)),
       class_names_(std::move(class_names)) {
-  if (shape_.size() != 3 || element_count(shape_) == 0)
+  if (shape_.size() != 3 || detail::checked_count(shape_).value_or(0) == 0)
     throw ShapeError("ImageDataset: expected an image shape (C, H, W), got " + to_string(shape_));
   check_labels("ImageDataset", labels_, classes());
-  if (static_cast<Index>(pixels_.size()) != size() * element_count(shape_))
+  if (detail::checked_count(shape_, size()) != static_cast<Index>(pixels_.size()))
     throw ShapeError("ImageDataset: expected " + std::to_string(size()) + " images of shape " +
                      to_string(shape_) + ", one for each label, got " + std::to_string(pixels_.size()) +
                      " bytes");

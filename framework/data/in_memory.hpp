@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/labels.hpp"
 
 namespace strata {
 

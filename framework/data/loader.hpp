@@ -7,6 +7,7 @@
 
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/labels.hpp"
 
 namespace strata {
 

@@ -146,6 +146,9 @@ void draw(Random random, const ShapeClass& shape, std::span<std::uint8_t> pixels
 std::shared_ptr<const ImageDataset> synthetic(Index count, std::uint64_t seed) {
   if (count < 1) throw ArgumentError("synthetic: at least one image is needed, got " + std::to_string(count));
   constexpr std::size_t kPixels = 3 * kSide * kSide;
+  if (!(detail::Checked(count) * kPixels).fits())
+    throw ArgumentError("synthetic: expected fewer than 2^63 bytes of images, got " + std::to_string(count) +
+                        " images");
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count) * kPixels);
   Labels labels(static_cast<std::size_t>(count));
   const std::uint64_t key = combine_seeds(seed, "synthetic");

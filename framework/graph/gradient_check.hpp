@@ -8,21 +8,12 @@
 
 #include "strata/framework/graph/graph.hpp"
 #include "strata/framework/graph/join.hpp"
+#include "strata/framework/graph/numerical_gradient.hpp"
+#include "strata/framework/labels.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 
 namespace strata {
-
-/// The gradient of a scalar function by central differences, (f(x + h e_i) - f(x - h e_i)) / 2h.
-Tensor<double> numerical_gradient(const std::function<double(const Tensor<double>&)>& f,
-                                  const Tensor<double>& x, double h = 1e-5);
-/// The same for a tensor-valued f: the gradient of sum(f(x) * dout). Throws ShapeError unless dout has the
-/// shape of f(x).
-Tensor<double> numerical_gradient(const std::function<Tensor<double>(const Tensor<double>&)>& f,
-                                  const Tensor<double>& x, const Tensor<double>& dout, double h = 1e-5);
-
-/// max |a - b| / max(1e-8, |a| + |b|) over all elements, as in CS231n; infinity if one is not a number.
-double relative_error(const Tensor<double>& a, const Tensor<double>& b);
 
 /// What a check does. Its error of an analytic value a and a numeric value n is
 ///

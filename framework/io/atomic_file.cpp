@@ -47,6 +47,17 @@ class HoldSizeSignal {
   bool was_pending_ = false;
 };
 
+struct Descriptor {
+  explicit Descriptor(int number_) : number(number_) {}
+  ~Descriptor() {
+    if (number != -1) close(number);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  const int number;
+};
+
 template <class Call>
 auto retry(const Call& call) {
   auto result = call();
@@ -95,6 +106,11 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
+  // First, while there is a way back.
+  const std::filesystem::path path = target_;
+  const std::string folder = path.has_parent_path() ? path.parent_path().string() : ".";
+  const Descriptor place(retry([&] { return open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  if (place.number == -1) fail("cannot open its folder", errno);
   if (retry([&] { return fsync(descriptor_); }) == -1) fail("cannot sync", errno);
   // On Linux the descriptor is gone even if close was interrupted.
   const int closed = close(descriptor_);
@@ -103,15 +119,9 @@ void AtomicFile::commit() {
   if (rename(temporary_.c_str(), target_.c_str()) == -1) fail("cannot rename", errno);
   temporary_.clear();
 
-  const std::filesystem::path path = target_;
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const int descriptor = retry([&] { return open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  if (descriptor == -1) fail("cannot open its folder", errno);
-  const int synced = retry([&] { return fsync(descriptor); });
-  const int error = errno;
-  close(descriptor);
   // EINVAL: a file system that cannot sync a folder.
-  if (synced == -1 && error != EINVAL) fail("cannot sync its folder", error);
+  if (retry([&] { return fsync(place.number); }) == -1 && errno != EINVAL)
+    fail("is in place, but a loss of power may undo that: cannot sync its folder", errno);
 }
 
 void AtomicFile::fail(const char* action, int error) const {

@@ -8,7 +8,8 @@
 namespace strata {
 
 /// Writes to a temporary file beside the target; `commit` makes it durable and puts it in the target's place.
-/// Until then, and if anything fails, an earlier file stays as it was and the temporary file is removed.
+/// Until then, and if anything fails, an earlier file stays as it was and the temporary file is removed. Only
+/// when at last the folder cannot be synced, the new file is in place already: the error says so.
 /// A target that is a symbolic link is followed; one that is not a regular file is refused.
 /// A process that is killed may leave the temporary file behind: ".NAME.*.tmp".
 class AtomicFile {
@@ -22,7 +23,7 @@ class AtomicFile {
   /// Appends. Throws DataError: the disk is full, the file too large, … .
   void write(std::span<const std::byte> bytes);
 
-  /// Syncs the file, renames it, syncs the folder. Throws DataError.
+  /// Syncs the file, renames it, syncs the folder, which has to be readable. Throws DataError.
   void commit();
 
  private:

@@ -103,12 +103,8 @@ class HeaderReader final : public nlohmann::json_sax<json> {
   }
 
   bool start_array(std::size_t) override {
-    if (at_ == At::shape_value)
-      at_ = At::extents;
-    else if (at_ == At::offsets_value)
-      at_ = At::offsets;
-    else
-      fail_value("an array");
+    if (at_ != At::shape_value && at_ != At::offsets_value) fail_value("an array");
+    at_ = at_ == At::shape_value ? At::extents : At::offsets;
     return true;
   }
 

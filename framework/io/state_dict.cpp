@@ -85,14 +85,7 @@ std::size_t size_of(DType dtype) {
 }
 
 std::optional<std::size_t> byte_count(DType dtype, const Shape& shape) {
-  // An extent of 0 must not hide others whose strides overflow.
-  Index product = static_cast<Index>(size_of(dtype));
-  bool is_empty = false;
-  for (const std::size_t extent : shape) {
-    is_empty |= extent == 0;
-    if (extent != 0 && __builtin_mul_overflow(product, extent, &product)) return std::nullopt;
-  }
-  return is_empty ? 0 : static_cast<std::size_t>(product);
+  return detail::checked_count(shape, static_cast<Index>(size_of(dtype)));
 }
 
 template <class T>

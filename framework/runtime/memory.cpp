@@ -6,10 +6,15 @@
 #include <iterator>
 #include <mutex>
 #include <new>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <unordered_map>
 #include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+#include "strata/framework/runtime/address_sanitizer.hpp"
 
 namespace strata {
 namespace {
@@ -19,11 +24,7 @@ constexpr std::align_val_t kAlignment{64};
 // are freed at the end of its heap, which costs a small network a fifth of its time.
 constexpr std::size_t kRecycledFrom = std::size_t{4} << 10;
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kRecycle = false;  // so that the sanitizer sees every use after free
-#else
-constexpr bool kRecycle = true;
-#endif
+constexpr bool kRecycle = !STRATA_ADDRESS_SANITIZED;  // so that the sanitizer sees every use after free
 
 // Sizes are rounded up to eight steps an octave: at most 12.5 % are wasted, and a last, smaller batch finds
 // blocks to fit.
@@ -138,17 +139,19 @@ void release_block(void* block, std::size_t bytes) noexcept {
 
 void clear_block(void* block, std::size_t bytes) {
   if (bytes == 0) return;  // an empty tensor's block may be null
+#if defined(__linux__)     // elsewhere pages that are not needed may keep what they hold
   constexpr std::size_t kWorthACall = std::size_t{64} << 10;
   static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<std::uintptr_t>(block), end = begin + bytes;
   const std::uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
   // Refused for memory that is locked.
-  if (bytes < kWorthACall || ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) != 0) {
-    std::memset(block, 0, bytes);
+  if (bytes >= kWorthACall && ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) == 0) {
+    std::memset(block, 0, first - begin);
+    std::memset(reinterpret_cast<void*>(last), 0, end - last);
     return;
   }
-  std::memset(block, 0, first - begin);
-  std::memset(reinterpret_cast<void*>(last), 0, end - last);
+#endif
+  std::memset(block, 0, bytes);
 }
 
 }  // namespace detail

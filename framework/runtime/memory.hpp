@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <type_traits>
 
 namespace strata {
@@ -25,7 +26,8 @@ namespace detail {
 /// A block of at least `bytes`, aligned to 64 bytes. Throws std::bad_alloc.
 void* acquire_block(std::size_t bytes);
 void release_block(void* block, std::size_t bytes) noexcept;
-/// Sets a block to zero; whole pages of it go back to the system, which gives clear ones when they are used.
+/// Sets a block to zero; on Linux, whole pages of it go back to the system, which gives clear ones when they
+/// are used.
 void clear_block(void* block, std::size_t bytes);
 }  // namespace detail
 
@@ -39,7 +41,10 @@ struct RecyclingAllocator {
   template <class U>
   RecyclingAllocator(const RecyclingAllocator<U>&) noexcept {}
 
-  T* allocate(std::size_t n) { return static_cast<T*>(detail::acquire_block(n * sizeof(T))); }
+  T* allocate(std::size_t n) {
+    if (n > PTRDIFF_MAX / sizeof(T)) throw std::bad_array_new_length();  // whose bytes cannot be counted
+    return static_cast<T*>(detail::acquire_block(n * sizeof(T)));
+  }
   void deallocate(T* p, std::size_t n) noexcept { detail::release_block(p, n * sizeof(T)); }
 
   template <class U>

@@ -2,40 +2,23 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
-#include <system_error>
-#include <thread>
 
 #include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
 #include "strata/framework/error.hpp"
 #include "strata/framework/runtime/hand_over.hpp"
+#include "strata/framework/runtime/processors.hpp"
 #include "strata/framework/runtime/thread_team.hpp"
 
 namespace strata {
 namespace {
-
-// The processors that this process may use, two threads of one core counted once where the system tells.
-// (oneTBB would ask hwloc, which writes to stderr where there is no /sys.)
-int physical_cores() {
-  std::set<std::string> cores;
-  std::error_code ignored;
-  for (const auto& cpu : std::filesystem::directory_iterator("/sys/devices/system/cpu", ignored)) {
-    std::string threads;
-    if (std::getline(std::ifstream(cpu.path() / "topology/thread_siblings_list"), threads))
-      cores.insert(threads);
-  }
-  const int processors = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  return cores.empty() ? processors : std::min(processors, static_cast<int>(cores.size()));
-}
 
 int default_num_threads() {
   if (const char* text = std::getenv("STRATA_NUM_THREADS")) {
@@ -46,12 +29,12 @@ int default_num_threads() {
                           "'");
     return static_cast<int>(count);
   }
-  return physical_cores();
+  return detail::usable_cores();
 }
 
 // oneTBB starts no more threads than there are processors, and complains on stderr, unless it is told to.
 std::unique_ptr<tbb::global_control> allow_threads(int count) {
-  if (count <= static_cast<int>(std::thread::hardware_concurrency())) return nullptr;
+  if (count <= tbb::info::default_concurrency()) return nullptr;
   return std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, count);
 }
 

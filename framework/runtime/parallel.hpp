@@ -11,7 +11,8 @@
 namespace strata {
 
 /// Sets how many threads Strata's loops may use, for the whole process; at least 1.
-/// Default: STRATA_NUM_THREADS if set, otherwise the number of physical cores.
+/// Default: STRATA_NUM_THREADS if set, otherwise the number of physical cores that this process may use:
+/// those of its affinity mask, and no more than a container's processor quota.
 void set_num_threads(int count);
 int num_threads();
 

@@ -17,32 +17,32 @@ Index of_system(int name) {
   return std::max<Index>(0, sysconf(name));
 }
 
-std::atomic<Index>& bytes_in_use() {
-  static std::atomic<Index> bytes = of_system(kL2Bytes);
-  return bytes;
-}
+struct Caches {
+  std::atomic<Index> l2_bytes = of_system(kL2Bytes);
+  std::atomic<Index> l1_ways = of_system(kL1Ways);
+};
 
-std::atomic<Index>& ways_in_use() {
-  static std::atomic<Index> ways = of_system(kL1Ways);
-  return ways;
+Caches& caches() {
+  static Caches instance;
+  return instance;
 }
 
 }  // namespace
 
 Index l2_cache_bytes() {
-  return bytes_in_use();
+  return caches().l2_bytes;
 }
 
 void set_l2_cache_bytes(Index bytes) {
-  bytes_in_use() = bytes;
+  caches().l2_bytes = bytes;
 }
 
 Index l1_cache_ways() {
-  return ways_in_use();
+  return caches().l1_ways;
 }
 
 void set_l1_cache_ways(Index ways) {
-  ways_in_use() = ways;
+  caches().l1_ways = ways;
 }
 
 }  // namespace strata

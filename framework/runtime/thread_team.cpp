@@ -6,21 +6,10 @@
 #include <thread>
 #include <utility>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
+#include <tbb/info.h>
 
 namespace strata::detail {
 namespace {
-
-// Those that this process may use: std::thread::hardware_concurrency counts all that are there.
-int processors() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-#endif
-  return static_cast<int>(std::thread::hardware_concurrency());
-}
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -115,7 +104,9 @@ bool InsideLoop::has_more() {
 }
 
 ThreadTeam::ThreadTeam(int threads)
-    : arena_(threads), seats_(static_cast<std::size_t>(threads)), fast_(threads <= processors()) {}
+    : arena_(threads),
+      seats_(static_cast<std::size_t>(threads)),
+      fast_(threads <= tbb::info::default_concurrency()) {}
 
 void ThreadTeam::dismiss() {
   // A hint: whoever sees it later returns later. Looked at first, as many loops may run outside the lane.

@@ -18,18 +18,21 @@ Shape Conv2D<T>::output_shape(const Shape& input) const {
   this->check_images(input);
   const ConvolutionOptions& o = this->all_options();
   const auto extent = [&](std::size_t size, Index kernel, Index stride, Index padding, Index dilation) {
-    const Index window = dilation * (kernel - 1) + 1, padded = static_cast<Index>(size) + 2 * padding;
-    if (size == 0 || window > padded)
+    const Index window = dilation * (kernel - 1) + 1;
+    const detail::Checked padded = detail::Checked(size) + 2 * padding;
+    if (size == 0 || (padded.fits() && window > padded.value()))
       this->fail_shape(
           "an image whose padded size is at least the window's " +
               to_string(Size2D(o.dilation.h * (o.kernel.h - 1) + 1, o.dilation.w * (o.kernel.w - 1) + 1)) +
               " (" + this->options() + ")",
           input);
-    return static_cast<std::size_t>((padded - window) / stride + 1);
+    return padded.fits() ? detail::Checked((padded.value() - window) / stride + 1) : padded;
   };
-  return {input[0], static_cast<std::size_t>(o.out_channels),
-          extent(input[2], o.kernel.h, o.stride.h, o.padding.h, o.dilation.h),
-          extent(input[3], o.kernel.w, o.stride.w, o.padding.w, o.dilation.w)};
+  const auto output = detail::checked_shape(
+      {input[0], o.out_channels, extent(input[2], o.kernel.h, o.stride.h, o.padding.h, o.dilation.h),
+       extent(input[3], o.kernel.w, o.stride.w, o.padding.w, o.dilation.w)});
+  if (!output) this->fail_shape(detail::kCountable, input);
+  return *output;
 }
 
 template <class T>

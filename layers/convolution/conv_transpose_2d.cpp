@@ -20,16 +20,19 @@ Shape ConvTranspose2D<T>::output_shape(const Shape& input) const {
   const ConvolutionOptions& o = this->all_options();
   const auto extent = [&](std::size_t size, Index kernel, Index stride, Index padding, Index output_padding,
                           Index dilation) {
-    const Index output =
-        (static_cast<Index>(size) - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1;
-    if (size == 0 || output < 1)
+    const detail::Checked output =
+        (detail::Checked(size) + -1) * stride + (dilation * (kernel - 1) + output_padding + 1 - 2 * padding);
+    if (size == 0 || (output.fits() && output.value() < 1))
       this->fail_shape("an image large enough that padding leaves an output (" + this->options() + ")",
                        input);
-    return static_cast<std::size_t>(output);
+    return output;
   };
-  return {input[0], static_cast<std::size_t>(o.out_channels),
-          extent(input[2], o.kernel.h, o.stride.h, o.padding.h, o.output_padding.h, o.dilation.h),
-          extent(input[3], o.kernel.w, o.stride.w, o.padding.w, o.output_padding.w, o.dilation.w)};
+  const auto output = detail::checked_shape(
+      {input[0], o.out_channels,
+       extent(input[2], o.kernel.h, o.stride.h, o.padding.h, o.output_padding.h, o.dilation.h),
+       extent(input[3], o.kernel.w, o.stride.w, o.padding.w, o.output_padding.w, o.dilation.w)});
+  if (!output) this->fail_shape(detail::kCountable, input);
+  return *output;
 }
 
 template <class T>

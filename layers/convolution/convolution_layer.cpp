@@ -9,10 +9,26 @@
 namespace strata {
 namespace {
 
-void check_at_least(Index minimum, const Size2D& size, const std::string& type, const char* name) {
-  if (std::min(size.h, size.w) < minimum)
-    throw ArgumentError(type + ": " + name + " must be at least " + std::to_string(minimum) + ", got " +
+void check_range(Index minimum, const Size2D& size, const std::string& type, const char* name) {
+  const bool small = std::min(size.h, size.w) < minimum;
+  if (small || std::max(size.h, size.w) > kLargestSize)
+    throw ArgumentError(type + ": " + name + " must be " +
+                        (small ? "at least " + std::to_string(minimum) : "below 2^31") + ", got " +
                         to_string(size));
+}
+
+std::string unless_default(const char* name, const Size2D& size, Index usual) {
+  if (size == Size2D(usual)) return "";
+  return std::string(", ") + name + " " + (size.h == size.w ? std::to_string(size.h) : to_string(size));
+}
+
+// "3 -> 32, kernel 3x3, padding 1, no bias": what differs from the defaults.
+std::string describe(const ConvolutionOptions& o) {
+  return std::to_string(o.in_channels) + " -> " + std::to_string(o.out_channels) + ", kernel " +
+         to_string(o.kernel) + unless_default("stride", o.stride, 1) +
+         unless_default("padding", o.padding, 0) + unless_default("output padding", o.output_padding, 0) +
+         unless_default("dilation", o.dilation, 1) +
+         (o.groups == 1 ? "" : ", groups " + std::to_string(o.groups)) + (o.bias ? "" : ", no bias");
 }
 
 // Throws ArgumentError, in the name of the class `type`.
@@ -20,26 +36,23 @@ const ConvolutionOptions& checked(const ConvolutionOptions& o, const std::string
   if (o.in_channels < 1 || o.out_channels < 1)
     throw ArgumentError(type + ": expected at least 1 channel in and out, got " +
                         std::to_string(o.in_channels) + " -> " + std::to_string(o.out_channels));
-  check_at_least(1, o.kernel, type, "kernel");
-  check_at_least(1, o.stride, type, "stride");
-  check_at_least(0, o.padding, type, "padding");
-  check_at_least(0, o.output_padding, type, "output_padding");
-  check_at_least(1, o.dilation, type, "dilation");
+  check_range(1, o.kernel, type, "kernel");
+  check_range(1, o.stride, type, "stride");
+  check_range(0, o.padding, type, "padding");
+  check_range(0, o.output_padding, type, "output_padding");
+  check_range(1, o.dilation, type, "dilation");
   if (o.groups < 1 || o.in_channels % o.groups != 0 || o.out_channels % o.groups != 0)
     throw ArgumentError(type + ": groups must divide both channel counts, got " + std::to_string(o.groups) +
                         " groups for " + std::to_string(o.in_channels) + " -> " +
                         std::to_string(o.out_channels));
+  if (!detail::checked_shape({o.out_channels, o.in_channels / o.groups, o.kernel.h, o.kernel.w}))
+    throw ArgumentError(type + ": expected fewer than 2^63 weights, got " + describe(o));
   if (o.output_padding.h >= std::max(o.stride.h, o.dilation.h) ||
       o.output_padding.w >= std::max(o.stride.w, o.dilation.w))
     throw ArgumentError(type + ": output_padding must be smaller than stride or dilation, got " +
                         to_string(o.output_padding) + " with stride " + to_string(o.stride) +
                         " and dilation " + to_string(o.dilation));
   return o;
-}
-
-std::string unless_default(const char* name, const Size2D& size, Index usual) {
-  if (size == Size2D(usual)) return "";
-  return std::string(", ") + name + " " + (size.h == size.w ? std::to_string(size.h) : to_string(size));
 }
 
 }  // namespace
@@ -91,8 +104,10 @@ void ConvolutionLayer<T>::set_bias_gradient(const Tensor<T>& dy) {
 template <class T>
 std::uint64_t ConvolutionLayer<T>::multiply_adds(const Shape& input) const {
   const kernels::ConvolutionShape shape = geometry(input);
-  return static_cast<std::uint64_t>(shape.batch * shape.out_channels * shape.out_size() *
-                                    shape.filter_size());
+  std::uint64_t product = 1;  // of factors that may be too large together for a signed number
+  for (const Index factor : {shape.batch, shape.out_channels, shape.out_size(), shape.filter_size()})
+    product *= static_cast<std::uint64_t>(factor);
+  return product;
 }
 
 template <class T>
@@ -102,12 +117,7 @@ std::string ConvolutionLayer<T>::algorithm(const Shape& input) const {
 
 template <class T>
 std::string ConvolutionLayer<T>::options() const {
-  const ConvolutionOptions& o = options_;
-  return std::to_string(o.in_channels) + " -> " + std::to_string(o.out_channels) + ", kernel " +
-         to_string(o.kernel) + unless_default("stride", o.stride, 1) +
-         unless_default("padding", o.padding, 0) + unless_default("output padding", o.output_padding, 0) +
-         unless_default("dilation", o.dilation, 1) +
-         (o.groups == 1 ? "" : ", groups " + std::to_string(o.groups)) + (o.bias ? "" : ", no bias");
+  return describe(options_);
 }
 
 template class ConvolutionLayer<float>;

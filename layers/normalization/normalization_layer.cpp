@@ -65,7 +65,7 @@ RunningStatistics<T>& NormalizationLayer<T>::running() {
 template <class T>
 Shape NormalizationLayer<T>::output_shape(const Shape& input) const {
   if (input.size() < kind_.least_rank || input.size() > kind_.most_rank ||
-      input[1] != kind_.affine_shape[0] || element_count(input) == 0)
+      input[1] != kind_.affine_shape[0] || detail::checked_count(input).value_or(0) == 0)
     this->fail_shape(kind_.axes, input);
   return input;
 }

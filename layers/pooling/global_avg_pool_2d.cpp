@@ -12,6 +12,7 @@ template <class T>
 Shape GlobalAvgPool2D<T>::output_shape(const Shape& input) const {
   if (input.size() != 4 || input[2] == 0 || input[3] == 0)
     this->fail_shape("(N, C, H, W) with H >= 1 and W >= 1", input);
+  if (!detail::checked_count(input)) this->fail_shape(detail::kCountable, input);
   return {input[0], input[1], 1, 1};
 }
 

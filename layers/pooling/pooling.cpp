@@ -1,10 +1,32 @@
 #include "strata/layers/pooling/pooling.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "strata/framework/error.hpp"
 
 namespace strata {
+namespace {
+
+// What an image must have at least.
+Size2D least(const Pooling& pooling) {
+  return {std::max<Index>(1, pooling.window.h - 2 * pooling.padding.h),
+          std::max<Index>(1, pooling.window.w - 2 * pooling.padding.w)};
+}
+
+// Of an image that is large enough.
+std::optional<Shape> checked_output(const Pooling& pooling, const Shape& input) {
+  const auto extent = [](std::size_t in, Index window, Index stride, Index padding) {
+    return detail::Checked((in - static_cast<std::size_t>(window - 2 * padding)) /
+                           static_cast<std::size_t>(stride)) +
+           1;
+  };
+  return detail::checked_shape({input[0], input[1],
+                                extent(input[2], pooling.window.h, pooling.stride.h, pooling.padding.h),
+                                extent(input[3], pooling.window.w, pooling.stride.w, pooling.padding.w)});
+}
+
+}  // namespace
 
 Pooling::Pooling(const char* type, Size2D window_, std::optional<Size2D> stride_, Size2D padding_)
     : window(window_), stride(stride_.value_or(window_)), padding(padding_) {
@@ -13,27 +35,28 @@ Pooling::Pooling(const char* type, Size2D window_, std::optional<Size2D> stride_
     throw ArgumentError(name + ": expected a window of at least 1x1, got " + to_string(window));
   if (stride.h < 1 || stride.w < 1)
     throw ArgumentError(name + ": expected a stride of at least 1x1, got " + to_string(stride));
+  if (std::max({window.h, window.w, stride.h, stride.w}) > kLargestSize)
+    throw ArgumentError(name + ": expected a window and a stride below 2^31, got " + to_string(window) +
+                        " and " + to_string(stride));
   if (padding.h < 0 || padding.w < 0 || padding.h > window.h / 2 || padding.w > window.w / 2)
     throw ArgumentError(name + ": expected a padding from 0 to half the window of " + to_string(window) +
                         ", got " + to_string(padding));
 }
 
 bool Pooling::fits(const Shape& input) const {
-  return input.size() == 4 && static_cast<Index>(input[2]) >= std::max<Index>(1, window.h - 2 * padding.h) &&
-         static_cast<Index>(input[3]) >= std::max<Index>(1, window.w - 2 * padding.w);
+  const Size2D smallest = least(*this);
+  return input.size() == 4 && std::cmp_greater_equal(input[2], smallest.h) &&
+         std::cmp_greater_equal(input[3], smallest.w) && detail::checked_count(input) &&
+         checked_output(*this, input);
 }
 
 Shape Pooling::output_shape(const Shape& input) const {
-  const auto extent = [](std::size_t in, Index window_, Index stride_, Index padding_) {
-    return static_cast<std::size_t>((static_cast<Index>(in) + 2 * padding_ - window_) / stride_ + 1);
-  };
-  return {input[0], input[1], extent(input[2], window.h, stride.h, padding.h),
-          extent(input[3], window.w, stride.w, padding.w)};
+  return checked_output(*this, input).value();
 }
 
 std::string Pooling::expected() const {
-  return "(N, C, H, W) with H >= " + std::to_string(std::max<Index>(1, window.h - 2 * padding.h)) +
-         " and W >= " + std::to_string(std::max<Index>(1, window.w - 2 * padding.w));
+  const Size2D smallest = least(*this);
+  return "(N, C, H, W) with H >= " + std::to_string(smallest.h) + " and W >= " + std::to_string(smallest.w);
 }
 
 std::string Pooling::options() const {

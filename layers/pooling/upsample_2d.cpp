@@ -47,8 +47,10 @@ Upsample2D<T>::Upsample2D(Size2D scale) : scale_(scale) {
 template <class T>
 Shape Upsample2D<T>::output_shape(const Shape& input) const {
   if (input.size() != 4) this->fail_shape("(N, C, H, W)", input);
-  return {input[0], input[1], input[2] * static_cast<std::size_t>(scale_.h),
-          input[3] * static_cast<std::size_t>(scale_.w)};
+  const auto output = detail::checked_shape(
+      {input[0], input[1], detail::Checked(input[2]) * scale_.h, detail::Checked(input[3]) * scale_.w});
+  if (!output) this->fail_shape(detail::kCountable, input);
+  return *output;
 }
 
 template <class T>

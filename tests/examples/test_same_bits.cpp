@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "models/cifar.hpp"
+#include "strata/framework/runtime/address_sanitizer.hpp"
 
 namespace strata {
 namespace {
@@ -110,7 +111,7 @@ TEST(SameBits, OneResnetServesEightThreads) {
   expect_to_serve_eight(models::resnet<float>(kImage, kClasses));
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // under which blocks are not used again
+#if !STRATA_ADDRESS_SANITIZED  // under which blocks are not used again
 template <class Net>
 void expect_no_system_allocation(Net net) {
   const Threads threads;

@@ -1,6 +1,7 @@
 // Random configurations of layers.
 #pragma once
 
+#include "strata/framework/runtime/address_sanitizer.hpp"
 #include "tests/layers/convolution_cases.hpp"
 #include "tests/layers/pooling_cases.hpp"
 
@@ -10,7 +11,7 @@ namespace strata::testing {
 /// times as long, and what is looked for shows in most of them.
 template <class Number>
 constexpr Number some(Number cases) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if STRATA_ADDRESS_SANITIZED || defined(__SANITIZE_THREAD__)
   return cases / 4;
 #else
   return cases;

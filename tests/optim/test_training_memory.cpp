@@ -1,53 +1,30 @@
 // Long trainings keep their size; a failed allocation costs nothing but an exception.
-#include <atomic>
 #include <cstdio>
-#include <cstdlib>
+#include <filesystem>
 #include <new>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include "strata/framework/io/safetensors.hpp"
 #include "strata/framework/io/weights.hpp"
+#include "strata/framework/runtime/address_sanitizer.hpp"
 #include "strata/framework/runtime/memory.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/normalization/batch_norm.hpp"
 #include "strata/optim/adam.hpp"
+#include "tests/framework/temporary_folder.hpp"
+#include "tests/optim/failing_memory.hpp"
 #include "tests/optim/solver_fixtures.hpp"
-
-namespace {
-
-constexpr std::int64_t kUnlimited = -1;
-std::atomic<std::int64_t> allocations_left{kUnlimited};
-
-// Counts down to 0 and leaves kUnlimited alone, whatever other threads do meanwhile: a loader's worker may
-// still ask for memory when the test has lifted the limit.
-bool take_allocation() {
-  std::int64_t left = allocations_left;
-  while (left != kUnlimited)
-    if (left == 0 || allocations_left.compare_exchange_weak(left, left - 1)) return left != 0;
-  return true;
-}
-
-}  // namespace
-
-// Every tensor's memory comes from here.
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  if (!take_allocation()) throw std::bad_alloc();
-  const auto align = static_cast<std::size_t>(alignment);
-  if (void* block = std::aligned_alloc(align, (size + align - 1) / align * align)) return block;
-  throw std::bad_alloc();
-}
-void operator delete(void* block, std::align_val_t) noexcept {
-  std::free(block);
-}
-void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
-  std::free(block);
-}
 
 namespace strata {
 namespace {
 
 using namespace testing_solver;
+using testing_memory::Allowance;
+using testing_memory::kUnlimited;
+using testing_memory::of_others;
+using testing_memory::of_tensors;
 
 // Its activations are large enough for the block cache, the batches of the loader are not.
 Sequential<float> wide_net() {
@@ -77,7 +54,7 @@ auto before_and_after(const Measure& measure) {
   return values;
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they need memory of their own
+#if !STRATA_ADDRESS_SANITIZED && !defined(__SANITIZE_THREAD__)  // they need memory of their own
 long resident_bytes() {
   long total = 0, resident = 0;
   std::FILE* file = std::fopen("/proc/self/statm", "r");
@@ -94,7 +71,7 @@ TEST(TrainingMemory, TwoThousandStepsDoNotGrow) {
 }
 #endif
 
-#if !defined(__SANITIZE_ADDRESS__)  // under which blocks are not used again
+#if !STRATA_ADDRESS_SANITIZED  // under which blocks are not used again
 TEST(TrainingMemory, ASteadyStateAsksTheSystemForNothing) {
   const int threads = num_threads();
   set_num_threads(1);  // with more, how many need scratch memory at once is up to chance
@@ -123,19 +100,125 @@ TEST(TrainingMemory, RunningOutOfItAnywhereLeavesAUsableSolver) {
     Sequential<float> net = wide_net();
     Solver<float> solver(net, data, Adam<float>{}, options);
     release_cached_memory();
-    allocations_left = n;
+    of_tensors.left = n;
     try {
       solver.train();
       done = true;
     } catch (const std::bad_alloc&) {
     }
-    allocations_left = kUnlimited;
+    of_tensors.left = kUnlimited;
     const History history = solver.train();
     ASSERT_TRUE(std::pair(capture(state_of(net, StateScope::all)), history.step_losses) == expected)
         << "after allocation " << n << " failed";
     ASSERT_EQ(history.epochs.size(), 2u);
   }
   EXPECT_GT(n, 100);
+}
+
+// What a run ends with, but for the time it took.
+struct Outcome {
+  StateDict model;
+  std::vector<double> numbers;
+
+  Outcome(Sequential<float>& net, const History& history)
+      : model(capture(state_of(net, StateScope::all))), numbers(history.step_losses) {
+    for (const EpochRecord& record : history.epochs)
+      numbers.insert(numbers.end(),
+                     {static_cast<double>(record.epoch), record.train_loss, record.train_accuracy,
+                      record.validation_loss, record.validation_accuracy, record.learning_rate});
+    numbers.push_back(static_cast<double>(history.best_epoch));
+  }
+  bool operator==(const Outcome&) const = default;
+};
+
+class OneFailedAllocation : public testing::Test {
+ protected:
+  OneFailedAllocation() {
+    options_.epochs = 3;
+    options_.batch_size = 10;
+    options_.schedule = ReduceOnPlateau{{.patience = 0}};
+  }
+
+  Outcome undisturbed() const {
+    Sequential<float> net = dense_net<float>();
+    const History history = Solver<float>(net, data_, optimizer_, options_).train();
+    EXPECT_GT(history.best_epoch, 0);
+    return {net, history};
+  }
+
+  // Trains while allocation `n` fails, the first being 0; false if there were fewer. Some can be done
+  // without.
+  static bool train_to_failure(Solver<float>& solver, Allowance& allowance, std::int64_t n) {
+    allowance.one_fails = true;
+    allowance.left = n;
+    try {
+      solver.train();
+    } catch (const std::bad_alloc&) {
+    }
+    const bool failed = allowance.left.exchange(kUnlimited) == kUnlimited;
+    allowance.one_fails = false;
+    return failed;
+  }
+
+  const Split data_{points(40, 1, 2.0), points(20, 2, 2.0)};
+  const Adam<float> optimizer_{{.learning_rate = 0.05}};
+  SolverOptions<float> options_;
+  const TemporaryFolder folder_;
+};
+
+// At every place, one at a time, be it a tensor's memory or other memory: afterwards the Solver goes on to
+// the bits of an undisturbed run, and so does another that takes up a checkpoint of it.
+TEST_F(OneFailedAllocation, TearsNothing) {
+  const Outcome expected = undisturbed();
+  const std::string file = folder_ / "checkpoint";
+  for (Allowance* allowance : {&of_others, &of_tensors}) {
+    std::int64_t n = 0;
+    for (bool failed = true; failed; ++n) {
+      Sequential<float> net = dense_net<float>(), other = dense_net<float>();
+      Solver<float> solver(net, data_, optimizer_, options_), second(other, data_, optimizer_, options_);
+      failed = train_to_failure(solver, *allowance, n);
+      if (n % 4 == 0 || n < 200) {
+        solver.save_checkpoint(file);
+        second.load_checkpoint(file);
+        const History history = second.train();
+        ASSERT_TRUE(Outcome(other, history) == expected)
+            << "a checkpoint after allocation " << n << " failed";
+      }
+      const History history = solver.train();
+      ASSERT_TRUE(Outcome(net, history) == expected) << "after allocation " << n << " failed";
+    }
+    EXPECT_GT(n, 100);
+  }
+}
+
+// The same for what train() writes: no file is missing, or of another state than at its place in training.
+TEST_F(OneFailedAllocation, LeavesNoFileOut) {
+  options_.epochs = 2;
+  const auto files = [&](const char* name) {
+    const std::string folder = folder_ / name;
+    options_.checkpoints = CheckpointOptions{.folder = folder, .keep_last = 100};
+    return folder;
+  };
+  const std::string right = files("right");
+  const Outcome expected = undisturbed();
+  std::int64_t n = 0;
+  for (bool failed = true; failed; n += 1 + n / 20) {
+    const std::string folder = files("tried");
+    Sequential<float> net = dense_net<float>();
+    Solver<float> solver(net, data_, optimizer_, options_);
+    failed = train_to_failure(solver, of_others, n);
+    const History history = solver.train();
+    ASSERT_TRUE(Outcome(net, history) == expected) << "after allocation " << n << " failed";
+    for (const auto& entry : std::filesystem::directory_iterator(right)) {
+      const auto written = std::filesystem::path(folder) / entry.path().filename();
+      StateDict of_right = read_safetensors(entry.path()), of_tried = read_safetensors(written);
+      for (StateDict* state : {&of_right, &of_tried})  // without the time it took
+        state->metadata.clear(), state->tensors.erase("history.epochs");
+      ASSERT_TRUE(of_right == of_tried) << written << " after allocation " << n << " failed";
+    }
+    std::filesystem::remove_all(folder);
+  }
+  EXPECT_GT(n, 1000);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strata/framework/runtime/address_sanitizer.hpp"
 #include "strata/strata.hpp"
 
 namespace strata {
@@ -184,7 +185,7 @@ TEST(DataLoader, PreparesTwoBatchesAheadAndStopsInMidEpoch) {
   EXPECT_EQ(dataset->reads, reads);
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // under which blocks are not used again
+#if !STRATA_ADDRESS_SANITIZED  // under which blocks are not used again
 TEST(DataLoader, AsksTheSystemForNoMemoryInSteadyState) {
   const auto dataset =
       std::make_shared<ImageDataset>(std::vector<std::uint8_t>(1000 * 3072, 7), Shape{3, 32, 32},

@@ -1,7 +1,10 @@
+#include <cerrno>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +12,20 @@
 #include "strata/framework/error.hpp"
 #include "strata/framework/io/atomic_file.hpp"
 #include "tests/framework/temporary_folder.hpp"
+
+namespace {
+bool folders_fail = false;
+}
+
+// Takes the place of the system's, and can fail for a folder as a broken disk would.
+extern "C" int fsync(int descriptor) {
+  struct stat status {};
+  if (folders_fail && fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_fsync, descriptor));
+}
 
 namespace strata {
 namespace {
@@ -158,20 +175,41 @@ TEST(AtomicFile, AFileBeyondTheSizeLimitIsAnError) {
   EXPECT_EQ(folder.file_count(), 1);
 }
 
-// As root a folder without write permission is no obstacle, so the child becomes someone else.
-TEST(AtomicFile, AReadOnlyFolderIsAnError) {
+// As root a folder's permissions are no obstacle, so the child becomes someone else.
+void expect_denied(int permissions, int (*write)(const std::filesystem::path&)) {
   const TemporaryFolder folder;
   write_text(folder / "f", "old");
-  std::filesystem::permissions(folder.path(), std::filesystem::perms(0555));
-  const int code = exit_code_of_child(
-      [](const std::filesystem::path& path) {
-        if (geteuid() == 0 && setuid(65534) != 0) return 3;
-        return error_of(path).ends_with("cannot create a file there: Permission denied") ? 0 : 1;
-      },
-      folder / "f");
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(permissions));
+  EXPECT_EQ(exit_code_of_child(write, folder / "f"), 0);
   std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
-  EXPECT_EQ(code, 0);
   EXPECT_EQ(read_text(folder / "f"), "old");
+  EXPECT_EQ(folder.file_count(), 1);
+}
+
+TEST(AtomicFile, AReadOnlyFolderIsAnError) {
+  expect_denied(0555, [](const std::filesystem::path& path) {
+    if (geteuid() == 0 && setuid(65534) != 0) return 3;
+    return error_of(path).ends_with("cannot create a file there: Permission denied") ? 0 : 1;
+  });
+}
+
+TEST(AtomicFile, AFolderThatCannotBeOpenedIsAnErrorBeforeAnythingIsReplaced) {
+  expect_denied(0333, [](const std::filesystem::path& path) {
+    if (geteuid() == 0 && setuid(65534) != 0) return 3;
+    return error_of(path).ends_with("cannot open its folder: Permission denied") ? 0 : 1;
+  });
+}
+
+TEST(AtomicFile, SaysThatTheFileIsInPlaceWhenItsFolderCannotBeSynced) {
+  const TemporaryFolder folder;
+  write_text(folder / "f", "old");
+  folders_fail = true;
+  const std::string error = error_of(folder / "f");
+  folders_fail = false;
+  EXPECT_THAT(error, HasSubstr("is in place, but a loss of power may undo that: cannot sync its folder: "
+                               "Input/output error"));
+  EXPECT_EQ(read_text(folder / "f"), "new");
+  EXPECT_EQ(folder.file_count(), 1);
 }
 
 }  // namespace

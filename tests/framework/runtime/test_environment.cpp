@@ -1,6 +1,7 @@
 // What the environment says is read once in the life of a process: each case runs in one of its own.
 #include <cstdlib>
 #include <iostream>
+#include <sched.h>
 
 #include <gtest/gtest.h>
 
@@ -37,6 +38,23 @@ TEST_F(EnvironmentDeathTest, ChoosesTheNumberOfThreads) {
   for (const char* wrong : {"0", "1025", "-1", "2x", ""})
     EXPECT_EXIT(with(wrong), testing::ExitedWithCode(99),
                 "STRATA_NUM_THREADS must be a number from 1 to 1024, got '" + std::string(wrong) + "'");
+}
+
+TEST_F(EnvironmentDeathTest, AnAffinityMaskLimitsTheNumberOfThreads) {
+  cpu_set_t allowed;
+  ASSERT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  if (CPU_COUNT(&allowed) < 2) GTEST_SKIP() << "needs a second processor";
+  const auto on_one = [&](const char* text) {
+    text ? setenv("STRATA_NUM_THREADS", text, 1) : unsetenv("STRATA_NUM_THREADS");
+    int first = 0;
+    while (!CPU_ISSET(first, &allowed)) ++first;
+    CPU_ZERO(&allowed);
+    CPU_SET(first, &allowed);
+    if (sched_setaffinity(0, sizeof allowed, &allowed) != 0) std::exit(98);
+    leave_with(num_threads);
+  };
+  EXPECT_EXIT(on_one(nullptr), testing::ExitedWithCode(1), "");
+  EXPECT_EXIT(on_one("2"), testing::ExitedWithCode(2), "");
 }
 
 TEST_F(EnvironmentDeathTest, ChoosesTheInstructionSet) {

@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include "strata/framework/runtime/address_sanitizer.hpp"
 #include "strata/framework/runtime/memory.hpp"
+#include "strata/layers/kernels/scratch.hpp"
 #include "strata/strata.hpp"
 
 namespace strata {
@@ -21,6 +23,23 @@ TEST(Memory, BlocksAreAligned) {
     if (bytes > 0) std::memset(block, 1, bytes);
     detail::release_block(block, bytes);
   }
+}
+
+// 2^62 + 1 floats are 4 bytes, modulo 2^64.
+TEST(Memory, RefusesMoreBytesThanCanBeCounted) {
+  const auto refused = [](auto element, std::size_t count) {
+    RecyclingAllocator<decltype(element)> allocator;
+    EXPECT_THROW(static_cast<void>(allocator.allocate(count)), std::bad_array_new_length) << count;
+  };
+  for (const std::size_t count :
+       {(std::size_t{1} << 62) + 1, std::size_t{1} << 62, SIZE_MAX, SIZE_MAX / 2 + 1}) {
+    refused(float{}, count);
+    refused(double{}, count);
+  }
+  refused(std::uint8_t{}, SIZE_MAX);
+  EXPECT_THROW(kernels::Scratch<float>((Index{1} << 62) + 1), std::bad_array_new_length);
+  EXPECT_THROW(kernels::Scratch<double>(-1), std::bad_array_new_length);
+  EXPECT_THROW(detail::acquire_block(SIZE_MAX), std::bad_array_new_length);
 }
 
 TEST(Memory, ClearsABlockOfAnySizeAndNothingBesideIt) {
@@ -58,7 +77,7 @@ TEST(Memory, CountsWhatIsInUse) {
   EXPECT_EQ(memory_statistics().in_use, before.in_use);
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // which wants to see every use after free
+#if !STRATA_ADDRESS_SANITIZED  // which wants to see every use after free
 TEST(Memory, TheSameBlockComesBack) {
   void* first = detail::acquire_block(kLarge);
   detail::release_block(first, kLarge);
