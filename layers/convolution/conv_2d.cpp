@@ -43,8 +43,12 @@ kernels::ConvolutionShape Conv2D<T>::geometry(const Shape& input) const {
 template <class T>
 Tensor<T> Conv2D<T>::apply(const Tensor<T>& x) const {
   auto y = empty<T>(output_shape(x.shape()));
-  const auto convolve = uses_reference() ? reference::convolve<T> : kernels::convolve<T>;
-  convolve(geometry(x.shape()), x.data(), this->weight().value.data(), this->bias_values(), y.data());
+  const kernels::ConvolutionShape shape = geometry(x.shape());
+  const T* const weight = this->weight().value.data();
+  if (uses_reference())
+    reference::convolve(shape, x.data(), weight, this->bias_values(), y.data());
+  else
+    kernels::convolve(shape, x.data(), weight, this->bias_values(), y.data());
   return y;
 }
 
@@ -69,9 +73,12 @@ template <class T>
 void Conv2D<T>::do_backward_parameters(Tensor<T> dy, Record& record) {
   const auto x = record.take<Tensor<T>>();
   this->set_bias_gradient(dy);
-  const auto backward =
-      uses_reference() ? reference::convolve_backward_weights<T> : kernels::convolve_backward_weights<T>;
-  backward(geometry(x.shape()), x.data(), dy.data(), this->weight().gradient.data());
+  const kernels::ConvolutionShape shape = geometry(x.shape());
+  T* const dw = this->weight().gradient.data();
+  if (uses_reference())
+    reference::convolve_backward_weights(shape, x.data(), dy.data(), dw);
+  else
+    kernels::convolve_backward_weights(shape, x.data(), dy.data(), dw);
 }
 
 template class Conv2D<float>;

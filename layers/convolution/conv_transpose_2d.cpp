@@ -43,18 +43,23 @@ kernels::ConvolutionShape ConvTranspose2D<T>::geometry(const Shape& input) const
 template <class T>
 Tensor<T> ConvTranspose2D<T>::apply(const Tensor<T>& x) const {
   auto y = empty<T>(output_shape(x.shape()));
-  const auto transposed =
-      uses_reference() ? reference::convolve_backward_data<T> : kernels::convolve_backward_data<T>;
-  transposed(geometry(x.shape()), x.data(), this->weight().value.data(), this->bias_values(), y.data());
+  const kernels::ConvolutionShape shape = geometry(x.shape());
+  const T* const weight = this->weight().value.data();
+  if (uses_reference())
+    reference::convolve_backward_data(shape, x.data(), weight, this->bias_values(), y.data());
+  else
+    kernels::convolve_backward_data(shape, x.data(), weight, this->bias_values(), y.data());
   return y;
 }
 
 template <class T>
 void ConvTranspose2D<T>::set_parameter_gradients(const Tensor<T>& x, const Tensor<T>& dy) {
   const kernels::ConvolutionShape shape = geometry(x.shape());
-  const auto backward =
-      uses_reference() ? reference::convolve_backward_weights<T> : kernels::convolve_backward_weights<T>;
-  backward(shape, dy.data(), x.data(), this->weight().gradient.data());
+  T* const dw = this->weight().gradient.data();
+  if (uses_reference())
+    reference::convolve_backward_weights(shape, dy.data(), x.data(), dw);
+  else
+    kernels::convolve_backward_weights(shape, dy.data(), x.data(), dw);
   this->set_bias_gradient(dy);
 }
 
@@ -63,8 +68,12 @@ Tensor<T> ConvTranspose2D<T>::do_backward(Tensor<T> dy, Record& record) {
   auto x = record.take<Tensor<T>>();
   set_parameter_gradients(x, dy);
   // dx takes the memory of x, which is no longer needed.
-  const auto convolve = uses_reference() ? reference::convolve<T> : kernels::convolve<T>;
-  convolve(geometry(x.shape()), dy.data(), this->weight().value.data(), nullptr, x.data());
+  const kernels::ConvolutionShape shape = geometry(x.shape());
+  const T* const weight = this->weight().value.data();
+  if (uses_reference())
+    reference::convolve<T>(shape, dy.data(), weight, nullptr, x.data());
+  else
+    kernels::convolve(shape, dy.data(), weight, nullptr, x.data());
   return x;
 }
 

@@ -148,8 +148,8 @@ Tensor<T> ConvolutionRun<T>::convolve(const Unit<T>& unit, const Shared<T>& x, c
   kernels::ImageSink<T> sink(z.data(), unit.z_layout);
   if (stream) sink.done = take;
   const Conv2D<T>& convolution = *unit.convolution;
-  kernels::convolve_images<T>(unit.geometry, source_of_x(unit, x, before), convolution.weight().value.data(),
-                              convolution.bias_values(), sink);
+  kernels::convolve(unit.geometry, source_of_x(unit, x, before), convolution.weight().value.data(),
+                    convolution.bias_values(), sink);
   if (statistics && !stream) statistics->for_each(take);
   return z;
 }
@@ -216,8 +216,7 @@ Tensor<T> ConvolutionRun<T>::pull_back(const Unit<T>& unit, UnitKept<T>& kept, S
   kernels::ImageSink<T> sink(wants_dx ? dx.data() : nullptr, unit.x_layout);
   if (before) sink.done = [&](Index first, Index count) { before->take_gradient(dx, first, count); };
   Parameter<T>& weight = convolution.weight();
-  kernels::convolve_images_backward<T>(unit.geometry, x_source, dz, weight.value.data(),
-                                       weight.gradient.data(), sink);
+  kernels::convolve_backward(unit.geometry, x_source, dz, weight.value.data(), weight.gradient.data(), sink);
   return dx;
 }
 

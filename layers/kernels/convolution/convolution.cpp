@@ -1,17 +1,11 @@
 #include "strata/layers/kernels/convolution/convolution.hpp"
 
 #include <algorithm>
-#include <type_traits>
+#include <array>
 #include <vector>
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
-#include "strata/layers/kernels/convolution/depthwise_convolution.hpp"
-#include "strata/layers/kernels/convolution/direct_convolution.hpp"
-#include "strata/layers/kernels/convolution/gemm_convolution.hpp"
-#include "strata/layers/kernels/convolution/grouped_convolution.hpp"
-#include "strata/layers/kernels/convolution/pointwise_convolution.hpp"
-#include "strata/layers/kernels/convolution/winograd_convolution.hpp"
 #include "strata/layers/kernels/normalization/vector_loops.hpp"
 #include "strata/layers/kernels/product/row_blocks.hpp"
 #include "strata/layers/kernels/rectifier.hpp"
@@ -19,55 +13,38 @@
 namespace strata::kernels {
 namespace {
 
-// The fast algorithms are for float.
+// In order: the first that can is taken, and the last can all. The fast ones are for float.
 template <class T>
-bool use_winograd_for_data(const ConvolutionShape& shape) {
-  return std::is_same_v<T, float> && shape.winograd && winograd_applies(shape);
-}
-// An image's three channels do not fill the vectors of Winograd's transforms: directly, a convolution of 3x3
-// takes 0.8 to 0.9 of the time, and so does one of 5x5 with AVX-512; with AVX2 that takes 1.3 of it.
-template <class T>
-bool use_winograd(const ConvolutionShape& shape) {
-  constexpr Index kFew = 4;
-  const bool few = shape.in_channels <= kFew && direct_applies(shape) &&
-                   (shape.kernel == Size2D(3) || instruction_set() == InstructionSet::avx512);
-  return use_winograd_for_data<T>(shape) && !few;
+constexpr std::array algorithms{&kWinograd, &kPointwise, &kDirect, &kDepthwise, &kGrouped, &kGemm};
+template <>
+constexpr std::array algorithms<double>{&kGemmOfDoubles};
+
+template <class T, class Can>
+const ConvolutionAlgorithm<T>& first_that(const Can& can) {
+  const auto& all = algorithms<T>;
+  return **std::find_if(all.begin(), all.end(), [&](const auto* algorithm) { return can(*algorithm); });
 }
 template <class T>
-bool use_direct(const ConvolutionShape& shape) {
-  return std::is_same_v<T, float> && direct_applies(shape);
+const ConvolutionAlgorithm<T>& forward_algorithm(const ConvolutionShape& s) {
+  return first_that<T>([&](const auto& algorithm) { return algorithm.can_forward(s); });
 }
 template <class T>
-bool use_depthwise(const ConvolutionShape& shape) {
-  return std::is_same_v<T, float> && depthwise_applies(shape);
-}
-template <class T>
-bool use_grouped(const ConvolutionShape& shape) {
-  return std::is_same_v<T, float> && grouped_applies(shape);
-}
-template <class T>
-bool use_pointwise(const ConvolutionShape& shape) {
-  return std::is_same_v<T, float> && pointwise_applies(shape);
+const ConvolutionAlgorithm<T>& weights_algorithm(const ConvolutionShape& s) {
+  return first_that<T>([&](const auto& algorithm) { return algorithm.can_backward_weights(s); });
 }
 
+// y of pixels as planes.
 template <class T>
-ConvolutionAlgorithm choose(const ConvolutionShape& shape) {
-  if (use_winograd<T>(shape)) return ConvolutionAlgorithm::winograd;
-  if (use_pointwise<T>(shape)) return ConvolutionAlgorithm::pointwise;
-  if (use_direct<T>(shape)) return ConvolutionAlgorithm::direct;
-  if (use_depthwise<T>(shape)) return ConvolutionAlgorithm::depthwise;
-  return use_grouped<T>(shape) ? ConvolutionAlgorithm::grouped : ConvolutionAlgorithm::gemm;
-}
-
-// dy, or y, of pixels as planes.
-Tensor<float> planes_of(const ConvolutionShape& s, const float* pixels) {
-  const Planes<const float> from{pixels, s.out_channels, s.out};
-  auto result = empty<float>({static_cast<std::size_t>(s.batch * s.out_channels * s.out_size())});
-  const Planes<float> to{result.data(), s.out_channels, s.out};
-  parallel_for(s.batch, [&](Index n) {
-    table<PixelLayout>().from_pixels(from.pixels(n, 0), nullptr, to.at(n, 0), to.plane(), to.channels,
-                                     to.size.h, to.size.w);
-  });
+Tensor<T> planes_of(const ConvolutionShape& s, const T* pixels) {
+  auto result = empty<T>({static_cast<std::size_t>(s.batch * s.out_channels * s.out_size())});
+  if constexpr (std::is_same_v<T, float>) {
+    const Planes<const float> from{pixels, s.out_channels, s.out};
+    const Planes<float> to{result.data(), s.out_channels, s.out};
+    parallel_for(s.batch, [&](Index n) {
+      table<PixelLayout>().from_pixels(from.pixels(n, 0), nullptr, to.at(n, 0), to.plane(), to.channels,
+                                       to.size.h, to.size.w);
+    });
+  }
   return result;
 }
 
@@ -82,146 +59,74 @@ void rectify(T* y, Index count) {
 
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape) {
-  switch (choose<T>(shape)) {
-    case ConvolutionAlgorithm::winograd:
-      return winograd_tile(shape) == 4 ? "winograd 4x4" : "winograd 2x2";
-    case ConvolutionAlgorithm::direct:
-      return "direct";
-    case ConvolutionAlgorithm::depthwise:
-      return "depthwise";
-    case ConvolutionAlgorithm::grouped:
-      return "grouped";
-    case ConvolutionAlgorithm::pointwise:
-      return "pointwise";
-    case ConvolutionAlgorithm::gemm:
-      break;
-  }
-  return "gemm";
+  const auto& algorithm = forward_algorithm<T>(shape);
+  if (!algorithm.tile) return algorithm.name;
+  const std::string side = std::to_string(algorithm.tile(shape));
+  return std::string(algorithm.name) + ' ' + side + 'x' + side;
+}
+
+template <class T>
+ImageAbilities image_abilities(const ConvolutionShape& shape) {
+  const auto& algorithm = forward_algorithm<T>(shape);
+  return algorithm.abilities ? algorithm.abilities(shape) : ImageAbilities();
 }
 
 template <class T>
 ConvolutionFilters<T>::ConvolutionFilters(const ConvolutionShape& shape, const T* weight)
-    : algorithm_(choose<T>(shape)), set_(instruction_set()), weight_(weight) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (algorithm_ == ConvolutionAlgorithm::winograd) {
-      packed_ = winograd_filters(shape, weight);
-      tile_ = winograd_tile(shape);
-    }
-    if (algorithm_ == ConvolutionAlgorithm::direct) packed_ = direct_filters(shape, weight);
-  }
+    : algorithm_(&forward_algorithm<T>(shape)),
+      set_(instruction_set()),
+      weight_(weight),
+      tile_(algorithm_->tile ? algorithm_->tile(shape) : 0) {
+  if (algorithm_->filters) packed_ = algorithm_->filters(shape, weight);
 }
 
 template <class T>
 bool ConvolutionFilters<T>::serve(const ConvolutionShape& shape) const {
-  if (algorithm_ != choose<T>(shape) || set_ != instruction_set()) return false;
-  return algorithm_ != ConvolutionAlgorithm::winograd || winograd_tile(shape) <= tile_;
+  return algorithm_ == &forward_algorithm<T>(shape) && set_ == instruction_set() &&
+         (!algorithm_->tile || algorithm_->tile(shape) <= tile_);
 }
 
 template <class T>
 bool ConvolutionFilters<T>::take_addend(const ConvolutionShape& shape, ImageLayout y) const {
-  return algorithm_ == ConvolutionAlgorithm::winograd && y == ImageLayout::pixels &&
-         winograd_takes_addend(shape);
+  return y == ImageLayout::pixels && algorithm_->abilities && algorithm_->abilities(shape).addend;
 }
 
 template <class T>
 void ConvolutionFilters<T>::convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* bias,
                                      const ImageSink<T>& y) const {
-  if constexpr (std::is_same_v<T, float>) {
-    if (algorithm_ == ConvolutionAlgorithm::winograd)
-      return winograd_convolve(shape, x, packed_.data(), bias, y);
-    if (algorithm_ == ConvolutionAlgorithm::direct) return direct_convolve(shape, x, packed_.data(), bias, y);
-    if (algorithm_ == ConvolutionAlgorithm::pointwise)
-      return pointwise_convolve(shape, x.tensor(), weight_, bias, y.tensor);
-    if (algorithm_ == ConvolutionAlgorithm::depthwise)
-      depthwise_convolve(shape, x.tensor(), weight_, bias, y.tensor);
-    if (algorithm_ == ConvolutionAlgorithm::grouped)
-      grouped_convolve(shape, x.tensor(), weight_, bias, y.tensor);
-  }
-  if (algorithm_ == ConvolutionAlgorithm::gemm) gemm_convolve(shape, x.tensor(), weight_, bias, y.tensor);
-  if (shape.rectify) rectify(y.tensor, shape.batch * shape.out_channels * shape.out_size());
+  algorithm_->forward(shape, x, algorithm_->filters ? packed_.data() : weight_, bias, y);
+  if (shape.rectify && !algorithm_->rectifies)
+    rectify(y.tensor, shape.batch * shape.out_channels * shape.out_size());
 }
 
 template <class T>
-void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y) {
+void convolve(const ConvolutionShape& shape, const Images<T>& x, const T* weight,
+              const std::type_identity_t<T>* bias, const ImagesTo<T>& y) {
   ConvolutionFilters<T>(shape, weight).convolve(shape, x, bias, y);
 }
 
 template <class T>
-void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T* weight, const T* bias,
-                            T* dx) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (use_winograd_for_data<T>(shape)) return winograd_convolve_backward_data(shape, dy, weight, bias, dx);
-    if (use_pointwise<T>(shape)) return pointwise_convolve_backward_data(shape, dy, weight, bias, dx);
-    if (direct_applies_backward_data(shape))
-      return direct_convolve_backward_data(shape, dy, weight, bias, dx);
-    if (use_depthwise<T>(shape)) return depthwise_convolve_backward_data(shape, dy, weight, bias, dx);
-    if (use_grouped<T>(shape)) return grouped_convolve_backward_data(shape, dy, weight, bias, dx);
-  }
-  gemm_convolve_backward_data(shape, dy, weight, bias, dx);
+void convolve_backward_data(const ConvolutionShape& shape, const Images<T>& dy, const T* weight,
+                            const std::type_identity_t<T>* bias, const ImagesTo<T>& dx) {
+  const auto& algorithm = first_that<T>([&](const auto& a) { return a.can_backward_data(shape, dx.layout); });
+  if (dy.layout() == ImageLayout::planes || algorithm.abilities)
+    return algorithm.backward_data(shape, dy, weight, bias, dx);
+  algorithm.backward_data(shape, planes_of(shape, dy.tensor()).data(), weight, bias, dx);
 }
 
 template <class T>
-void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (use_winograd<T>(shape)) return winograd_convolve_backward_weights(shape, x, dy, dweight);
-    if (pointwise_applies_backward_weights(shape))
-      return pointwise_convolve_backward_weights(shape, x, dy, dweight);
-    if (use_direct<T>(shape)) return direct_convolve_backward_weights(shape, x, dy, dweight);
-    if (use_depthwise<T>(shape)) return depthwise_convolve_backward_weights(shape, x, dy, dweight);
-    if (use_grouped<T>(shape)) return grouped_convolve_backward_weights(shape, x, dy, dweight);
-  }
-  gemm_convolve_backward_weights(shape, x, dy, dweight);
+void convolve_backward_weights(const ConvolutionShape& shape, const Images<T>& x, const Images<T>& dy,
+                               T* dweight) {
+  weights_algorithm<T>(shape).backward_weights(shape, x, dy, dweight);
 }
 
 template <class T>
-void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, const T* weight, T* dweight,
-                       T* dx) {
-  if constexpr (std::is_same_v<T, float>)
-    if (use_winograd<T>(shape)) return winograd_convolve_backward(shape, x, dy, weight, dweight, dx);
-  convolve_backward_weights(shape, x, dy, dweight);
-  convolve_backward_data<T>(shape, dy, weight, nullptr, dx);
-}
-
-template <class T>
-ImageAbilities image_abilities(const ConvolutionShape& s) {
-  const auto fill_vectors = [](Index channels) { return channels % kPixelChannels == 0; };
-  const ConvolutionAlgorithm algorithm = choose<T>(s);
-  if (algorithm == ConvolutionAlgorithm::winograd)
-    return {winograd_streams(s), fill_vectors(s.in_channels), fill_vectors(s.out_channels)};
-  if (algorithm == ConvolutionAlgorithm::direct && s.groups == 1 && !pointwise_applies_backward_weights(s))
-    return {.x_as_pixels = direct_takes_pixels(s), .y_as_pixels = fill_vectors(s.out_channels)};
-  return {};
-}
-
-template <class T>
-void convolve_images(const ConvolutionShape& s, const ImageSource<T>& x, const T* weight, const T* bias,
-                     const ImageSink<T>& y) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (use_winograd<T>(s)) return winograd_convolve(s, x, winograd_filters(s, weight).data(), bias, y);
-    if (x.layout() == ImageLayout::pixels || y.layout == ImageLayout::pixels)
-      return direct_convolve(s, x, direct_filters(s, weight).data(), bias, y);
-  }
-  convolve(s, x.tensor(), weight, bias, y.tensor);
-}
-
-template <class T>
-void convolve_images_backward(const ConvolutionShape& s, const ImageSource<T>& x, const ImageSource<T>& dy,
-                              const T* weight, T* dweight, const ImageSink<T>& dx) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (use_winograd<T>(s))
-      return dx.tensor ? winograd_convolve_backward(s, x, dy, weight, dweight, dx)
-                       : winograd_convolve_backward_weights(s, x, dy, dweight);
-    if (x.layout() == ImageLayout::pixels || dy.layout() == ImageLayout::pixels) {
-      direct_convolve_backward_weights(s, x, dy, dweight);
-      if (!dx.tensor) return;
-      if (dx.layout == ImageLayout::pixels || direct_applies_backward_data(s))
-        return direct_convolve_backward_data(s, dy, weight, nullptr, dx);
-      const Tensor<float> planes = planes_of(s, dy.tensor());
-      return convolve_backward_data<T>(s, planes.data(), weight, nullptr, dx.tensor);
-    }
-  }
-  convolve_backward_weights(s, x.tensor(), dy.tensor(), dweight);
-  if (dx.tensor) convolve_backward_data<T>(s, dy.tensor(), weight, nullptr, dx.tensor);
+void convolve_backward(const ConvolutionShape& shape, const Images<T>& x, const Images<T>& dy,
+                       const T* weight, T* dweight, const ImagesTo<T>& dx) {
+  if (const auto& algorithm = weights_algorithm<T>(shape); algorithm.backward && dx.tensor)
+    return algorithm.backward(shape, x, dy, weight, dweight, dx);
+  convolve_backward_weights<T>(shape, x, dy, dweight);
+  if (dx.tensor) convolve_backward_data<T>(shape, dy, weight, nullptr, dx);
 }
 
 // By the pass of normalization that takes sums, whose sums of squares are not wanted here.
@@ -245,19 +150,19 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
   }
 }
 
-#define STRATA_INSTANTIATE(T)                                                                          \
-  template std::string convolution_algorithm<T>(const ConvolutionShape&);                              \
-  template class ConvolutionFilters<T>;                                                                \
-  template void convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);                \
-  template void convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);  \
-  template void convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);         \
-  template void convolve_backward<T>(const ConvolutionShape&, const T*, const T*, const T*, T*, T*);   \
-  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);                                 \
-  template ImageAbilities image_abilities<T>(const ConvolutionShape&);                                 \
-  template void convolve_images<T>(const ConvolutionShape&, const ImageSource<T>&, const T*, const T*, \
-                                   const ImageSink<T>&);                                               \
-  template void convolve_images_backward<T>(const ConvolutionShape&, const ImageSource<T>&,            \
-                                            const ImageSource<T>&, const T*, T*, const ImageSink<T>&);
+#define STRATA_INSTANTIATE(T)                                                                               \
+  template std::string convolution_algorithm<T>(const ConvolutionShape&);                                   \
+  template ImageAbilities image_abilities<T>(const ConvolutionShape&);                                      \
+  template class ConvolutionFilters<T>;                                                                     \
+  template void convolve<T>(const ConvolutionShape&, const Images<T>&, const T*, const T*,                  \
+                            const ImagesTo<T>&);                                                            \
+  template void convolve_backward_data<T>(const ConvolutionShape&, const Images<T>&, const T*, const T*,    \
+                                          const ImagesTo<T>&);                                              \
+  template void convolve_backward_weights<T>(const ConvolutionShape&, const Images<T>&, const Images<T>&,   \
+                                             T*);                                                           \
+  template void convolve_backward<T>(const ConvolutionShape&, const Images<T>&, const Images<T>&, const T*, \
+                                     T*, const ImagesTo<T>&);                                               \
+  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 

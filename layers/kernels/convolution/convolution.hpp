@@ -1,11 +1,23 @@
 // Two-dimensional convolution and its two derivatives, on plain pointers. Conv2D and ConvTranspose2D are made
 // of these three: each is the other's derivative.
+//
+// What runs is the first of these algorithms that can; each says at the top of its file what its tricks are
+// for, from the plain loops of layers/reference/convolution.hpp up.
+//
+//   winograd   3x3 and 5x5 of stride 1: a quarter to a sixth of the multiplications
+//   pointwise  1x1: a matrix product as it is, of panels that stay in the cache
+//   direct     others of enough channels: products of the padded image itself, no im2col matrix
+//   depthwise  a filter for each narrow plane: whole planes as single rows
+//   grouped    groups of few channels, which fill no vectors: vectors of columns instead
+//   gemm       everything, float and double: im2col and OpenBLAS
 #pragma once
 
 #include <string>
+#include <type_traits>
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/tensor.hpp"
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/convolution_shape.hpp"
 #include "strata/layers/kernels/convolution/image_stream.hpp"
 
@@ -15,7 +27,13 @@ namespace strata::kernels {
 template <class T>
 std::string convolution_algorithm(const ConvolutionShape& shape);
 
-enum class ConvolutionAlgorithm { gemm, direct, grouped, depthwise, pointwise, winograd };
+/// What it takes besides tensors of planes, to which a pointer converts.
+template <class T>
+ImageAbilities image_abilities(const ConvolutionShape& shape);
+template <class T>
+using Images = std::type_identity_t<ImageSource<T>>;
+template <class T>
+using ImagesTo = std::type_identity_t<ImageSink<T>>;
 
 /// Weights in the form that the algorithm for `shape` wants. `weight` has to stay.
 template <class T>
@@ -26,52 +44,37 @@ class ConvolutionFilters {
   bool serve(const ConvolutionShape& shape) const;
   /// Whether `convolve` takes an addend, for a y of this layout.
   bool take_addend(const ConvolutionShape& shape, ImageLayout y) const;
-  /// y from x, tensors in layouts that image_abilities allows; `bias` may be null.
+  /// y from x; `bias` may be null.
   void convolve(const ConvolutionShape& shape, const ImageSource<T>& x, const T* bias,
                 const ImageSink<T>& y) const;
 
  private:
-  ConvolutionAlgorithm algorithm_;
+  const ConvolutionAlgorithm<T>* algorithm_;
   InstructionSet set_;
   const T* weight_;
   Tensor<T> packed_;  // empty for an algorithm that takes the weights as they are
-  Index tile_ = 0;    // the largest for which they are, with Winograd's algorithm
+  Index tile_;        // 0 for an algorithm without tiles
 };
 
 /// y from x; `bias` may be null.
 template <class T>
-void convolve(const ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y);
+void convolve(const ConvolutionShape& shape, const Images<T>& x, const T* weight,
+              const std::type_identity_t<T>* bias, const ImagesTo<T>& y);
 
 /// dx[n,c,…] = bias[c] + sum over k,i,j of weight[k,c,i,j] dy[n,k,…]; `bias` may be null.
 template <class T>
-void convolve_backward_data(const ConvolutionShape& shape, const T* dy, const T* weight, const T* bias,
-                            T* dx);
+void convolve_backward_data(const ConvolutionShape& shape, const Images<T>& dy, const T* weight,
+                            const std::type_identity_t<T>* bias, const ImagesTo<T>& dx);
 
 /// dweight from x and dy.
 template <class T>
-void convolve_backward_weights(const ConvolutionShape& shape, const T* x, const T* dy, T* dweight);
+void convolve_backward_weights(const ConvolutionShape& shape, const Images<T>& x, const Images<T>& dy,
+                               T* dweight);
 
-/// Both, without a bias; dx may be x.
+/// Both, without a bias; dx may be null, and may be x if that is a tensor of the same layout.
 template <class T>
-void convolve_backward(const ConvolutionShape& shape, const T* x, const T* dy, const T* weight, T* dweight,
-                       T* dx);
-
-/// What the functions below take besides tensors of planes.
-struct ImageAbilities {
-  bool streams = false;      ///< images that are made as they are needed, and to be told when one is complete
-  bool x_as_pixels = false;  ///< of x and dx
-  bool y_as_pixels = false;  ///< of y and dy
-};
-template <class T>
-ImageAbilities image_abilities(const ConvolutionShape& shape);
-
-/// As above. dx may be null, and may be x if that is a tensor of the same layout.
-template <class T>
-void convolve_images(const ConvolutionShape& shape, const ImageSource<T>& x, const T* weight, const T* bias,
-                     const ImageSink<T>& y);
-template <class T>
-void convolve_images_backward(const ConvolutionShape& shape, const ImageSource<T>& x,
-                              const ImageSource<T>& dy, const T* weight, T* dweight, const ImageSink<T>& dx);
+void convolve_backward(const ConvolutionShape& shape, const Images<T>& x, const Images<T>& dy,
+                       const T* weight, T* dweight, const ImagesTo<T>& dx);
 
 /// sums[c] = sum over n,i of dy[n,c,i] for dy (batch, channels, size).
 template <class T>

@@ -1,12 +1,12 @@
-#include "strata/layers/kernels/convolution/depthwise_convolution.hpp"
-
 #include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <numeric>
 #include <vector>
 
+#include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/depthwise.hpp"
 #include "strata/layers/kernels/convolution/pixels.hpp"
 #include "strata/layers/kernels/product/row_blocks.hpp"
@@ -86,33 +86,35 @@ void correlate(const ConvolutionShape& s, const float* x, const float* weight, c
   });
 }
 
-}  // namespace
-
 // Measured: of wider planes the grouped convolution, which loads a row once for all its taps, is faster.
-bool depthwise_applies(const ConvolutionShape& s) {
+bool can(const ConvolutionShape& s) {
   constexpr Index kWidest = 16, kLargest = Index{1} << 15;
   return s.groups == s.in_channels && s.out_channels == s.in_channels && s.stride == Size2D(1) &&
          s.in == s.out && s.in.w <= kWidest && s.in_size() <= kLargest;
 }
 
-void depthwise_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
-                        float* y) {
-  correlate(s, x, weight, bias, y);
+bool can_backward_data(const ConvolutionShape& s, ImageLayout /*dx*/) {
+  return can(s);
+}
+
+void forward(const ConvolutionShape& s, const ImageSource<float>& x, const float* weight, const float* bias,
+             const ImageSink<float>& y) {
+  correlate(s, x.tensor(), weight, bias, y.tensor);
 }
 
 // Sizes are the same, so that the paddings on both sides are, too: dx is the correlation of dy with the
 // filters turned by 180 degrees.
-void depthwise_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
-                                      const float* bias, float* dx) {
+void backward_data(const ConvolutionShape& s, const ImageSource<float>& dy, const float* weight,
+                   const float* bias, const ImageSink<float>& dx) {
   const Scratch<float> turned(s.in_channels * s.filter_size());
   for (Index c = 0; c < s.in_channels; ++c)
     std::reverse_copy(weight + c * s.filter_size(), weight + (c + 1) * s.filter_size(),
                       turned.data() + c * s.filter_size());
-  correlate(s, dy, turned.data(), bias, dx);
+  correlate(s, dy.tensor(), turned.data(), bias, dx.tensor);
 }
 
-void depthwise_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
-                                         float* dweight) {
+void backward_weights(const ConvolutionShape& s, const ImageSource<float>& x, const ImageSource<float>& dy,
+                      float* dweight) {
   const Geometry g(s);
   const Index lanes = table<PixelLayout>().lanes, taps = s.filter_size(), sums_size = taps * lanes;
   const Partials parts(s.batch, s.in_channels * sums_size * Index{sizeof(float)});
@@ -126,8 +128,8 @@ void depthwise_convolve_backward_weights(const ConvolutionShape& s, const float*
                       std::fill_n(sum, sums_size, 0.0f);
                       for (Index n = first; n < std::min(first + parts.blocks_each, s.batch); ++n) {
                         const Index plane = (n * s.in_channels + c) * g.plane;
-                        table<Depthwise>().add_products(x_room.hold(x + plane), g.taps,
-                                                        dy_room.hold(dy + plane), g.plane, sum);
+                        table<Depthwise>().add_products(x_room.hold(x.tensor() + plane), g.taps,
+                                                        dy_room.hold(dy.tensor() + plane), g.plane, sum);
                       }
                     }
                   });
@@ -140,5 +142,10 @@ void depthwise_convolve_backward_weights(const ConvolutionShape& s, const float*
     dweight[i] = total;
   }
 }
+
+}  // namespace
+
+constinit const ConvolutionAlgorithm<float> kDepthwise{"depthwise",   can, forward,         can_backward_data,
+                                                       backward_data, can, backward_weights};
 
 }  // namespace strata::kernels

@@ -1,7 +1,6 @@
-#include "strata/layers/kernels/convolution/direct_convolution.hpp"
-
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/direct_correlation.hpp"
 #include "strata/layers/kernels/convolution/padded_bias.hpp"
 
@@ -69,22 +68,24 @@ bool fills_vectors(const ConvolutionShape& s, Index outputs) {
   return std::min(in, out) >= kEnough && in % lanes == 0 && out % lanes == 0;
 }
 
-}  // namespace
-
-bool direct_applies(const ConvolutionShape& s) {
+bool can(const ConvolutionShape& s) {
   const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
   return !pointwise && fills_vectors(s, s.out_channels);
 }
 
-bool direct_applies_backward_data(const ConvolutionShape& s) {
-  return s.kernel != Size2D(1) && every_window_sees_x(s) && fills_vectors(s, s.in_channels);
+// A strided 1x1 is faster by gemm, which gives no pixels.
+bool can_backward_data(const ConvolutionShape& s, ImageLayout dx) {
+  return dx == ImageLayout::pixels ||
+         (s.kernel != Size2D(1) && every_window_sees_x(s) && fills_vectors(s, s.in_channels));
 }
 
-bool direct_takes_pixels(const ConvolutionShape& s) {
-  return direct_applies(s) && s.groups == 1 && s.in_channels % kPixelChannels == 0 && every_window_sees_x(s);
+ImageAbilities abilities(const ConvolutionShape& s) {
+  if (s.groups > 1) return {};
+  return {.x_as_pixels = s.in_channels % kPixelChannels == 0 && every_window_sees_x(s),
+          .y_as_pixels = s.out_channels % kPixelChannels == 0};
 }
 
-Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
+Tensor<float> pack_filters(const ConvolutionShape& s, const float* weight) {
   const FilterMatrix matrix = filter_matrix(s);
   auto filters = empty<float>({static_cast<std::size_t>(matrix.size())});
   const auto place = [&](Index g, Index k, Index c, Index i, Index j) {
@@ -94,8 +95,8 @@ Tensor<float> direct_filters(const ConvolutionShape& s, const float* weight) {
   return filters;
 }
 
-void direct_convolve(const ConvolutionShape& s, const ImageSource<float>& x, const float* filters,
-                     const float* bias, const ImageSink<float>& y) {
+void forward(const ConvolutionShape& s, const ImageSource<float>& x, const float* filters, const float* bias,
+             const ImageSink<float>& y) {
   correlate({s.batch,
              s.groups,
              {x.tensor(), s.in_channels, s.in},
@@ -108,5 +109,19 @@ void direct_convolve(const ConvolutionShape& s, const ImageSource<float>& x, con
              s.dilation},
             filter_matrix(s), filters, bias, s.rectify);
 }
+
+}  // namespace
+
+constinit const ConvolutionAlgorithm<float> kDirect{"direct",
+                                                    can,
+                                                    forward,
+                                                    can_backward_data,
+                                                    direct_backward_data,
+                                                    can,
+                                                    direct_backward_weights,
+                                                    /*rectifies=*/true,
+                                                    pack_filters,
+                                                    /*tile=*/nullptr,
+                                                    abilities};
 
 }  // namespace strata::kernels

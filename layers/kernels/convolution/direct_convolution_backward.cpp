@@ -26,8 +26,8 @@ Index step(const std::vector<AxisTap>& taps) {
 
 }  // namespace
 
-void direct_convolve_backward_data(const ConvolutionShape& s, const ImageSource<float>& dy,
-                                   const float* weight, const float* bias, const ImageSink<float>& dx) {
+void direct_backward_data(const ConvolutionShape& s, const ImageSource<float>& dy, const float* weight,
+                          const float* bias, const ImageSink<float>& dx) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const Index in = s.group_in_channels(), out = s.group_out_channels();
@@ -143,8 +143,8 @@ struct Line {
 
 }  // namespace
 
-void direct_convolve_backward_weights(const ConvolutionShape& s, const ImageSource<float>& x,
-                                      const ImageSource<float>& dy, float* dweight) {
+void direct_backward_weights(const ConvolutionShape& s, const ImageSource<float>& x,
+                             const ImageSource<float>& dy, float* dweight) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const FilterMatrix matrix = filter_matrix(s);

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/direct.hpp"
-#include "strata/layers/kernels/convolution/direct_convolution.hpp"
 #include "strata/layers/kernels/convolution/direct_filters.hpp"
 #include "strata/layers/kernels/convolution/pixels.hpp"
 #include "strata/layers/kernels/product/row_blocks.hpp"
@@ -146,6 +146,12 @@ struct Correlation {
                        pixels.at(rows.begin - top, padding.w));
   }
 };
+
+// Of pixels only for a single group, and dx then takes no bias.
+void direct_backward_data(const ConvolutionShape& shape, const ImageSource<float>& dy, const float* weight,
+                          const float* bias, const ImageSink<float>& dx);
+void direct_backward_weights(const ConvolutionShape& shape, const ImageSource<float>& x,
+                             const ImageSource<float>& dy, float* dweight);
 
 inline FilterMatrix filter_matrix(const ConvolutionShape& s) {
   return {s.groups, s.kernel, s.group_in_channels(), s.group_out_channels()};

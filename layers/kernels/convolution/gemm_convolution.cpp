@@ -1,9 +1,8 @@
-#include "strata/layers/kernels/convolution/gemm_convolution.hpp"
-
 #include <algorithm>
 
 #include "strata/framework/runtime/blas.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/scratch.hpp"
 
@@ -144,10 +143,9 @@ Matrix<const T> columns_of(const ConvolutionShape& s, const T* x, const Block& b
   return {scratch, block.columns()};
 }
 
-}  // namespace
-
 template <class T>
-void gemm_convolve(const ConvolutionShape& s, const T* x, const T* weight, const T* bias, T* y) {
+void forward(const ConvolutionShape& s, const ImageSource<T>& x, const T* weight, const T* bias,
+             const ImageSink<T>& y) {
   const Blocks blocks(s, sizeof(T));
   const Index in = s.group_in_channels(), out = s.group_out_channels(), taps = s.filter_size();
   parallel_for(blocks.count(), [&](Index piece) {
@@ -155,8 +153,8 @@ void gemm_convolve(const ConvolutionShape& s, const T* x, const T* weight, const
     Scratch<T> column_scratch(taps * block.columns());
     Scratch<T> product_scratch(block.images > 1 ? out * block.columns() : 0);
     for (Index g = 0; g < s.groups; ++g) {
-      const auto columns = columns_of(s, x + g * in * s.in_size(), block, column_scratch.data());
-      T* first = y + (block.image * s.out_channels + g * out) * s.out_size() + block.begin;
+      const auto columns = columns_of(s, x.tensor() + g * in * s.in_size(), block, column_scratch.data());
+      T* first = y.tensor + (block.image * s.out_channels + g * out) * s.out_size() + block.begin;
       const bool in_place = block.images == 1;
       const Matrix<T> product =
           in_place ? Matrix<T>{first, s.out_size()} : Matrix<T>{product_scratch.data(), block.columns()};
@@ -175,8 +173,8 @@ void gemm_convolve(const ConvolutionShape& s, const T* x, const T* weight, const
 }
 
 template <class T>
-void gemm_convolve_backward_data(const ConvolutionShape& s, const T* dy, const T* weight, const T* bias,
-                                 T* dx) {
+void backward_data(const ConvolutionShape& s, const ImageSource<T>& dy, const T* weight, const T* bias,
+                   const ImageSink<T>& dx) {
   const Blocks blocks(s, sizeof(T));
   const Index in = s.group_in_channels(), out = s.group_out_channels(), taps = s.filter_size();
   const Index window = s.kernel.h * s.kernel.w;
@@ -191,14 +189,14 @@ void gemm_convolve_backward_data(const ConvolutionShape& s, const T* dy, const T
     for (Index g = 0; g < s.groups; ++g)
       for (Index part = 0; part < blocks.parts(); ++part) {
         const Block block = blocks[piece / slices * blocks.parts() + part];
-        T* first = dx + (block.image * s.in_channels + g * in + begin) * s.in_size();
+        T* first = dx.tensor + (block.image * s.in_channels + g * in + begin) * s.in_size();
         if (part == 0)
           for (Index n = 0; n < block.images; ++n)
             for (Index c = 0; c < channels; ++c)
               std::fill_n(first + (n * s.in_channels + c) * s.in_size(), s.in_size(),
                           bias ? bias[g * in + begin + c] : T{0});
-        const auto gradient = gather(dy + g * out * s.out_size(), s.out_channels, out, s.out_size(), block,
-                                     gradient_scratch.data());
+        const auto gradient = gather(dy.tensor() + g * out * s.out_size(), s.out_channels, out, s.out_size(),
+                                     block, gradient_scratch.data());
         const bool in_place = is_pointwise(s) && block.images == 1;
         const Matrix<T> columns = in_place ? Matrix<T>{first + block.begin, s.in_size()}
                                            : Matrix<T>{column_scratch.data(), block.columns()};
@@ -214,7 +212,8 @@ void gemm_convolve_backward_data(const ConvolutionShape& s, const T* dy, const T
 }
 
 template <class T>
-void gemm_convolve_backward_weights(const ConvolutionShape& s, const T* x, const T* dy, T* dweight) {
+void backward_weights(const ConvolutionShape& s, const ImageSource<T>& x, const ImageSource<T>& dy,
+                      T* dweight) {
   const Blocks blocks(s, sizeof(T));
   const Index in = s.group_in_channels(), out = s.group_out_channels(), taps = s.filter_size();
   const Index count = s.out_channels * taps;
@@ -230,9 +229,9 @@ void gemm_convolve_backward_weights(const ConvolutionShape& s, const T* x, const
     for (Index b = first; b < last; ++b)
       for (Index g = 0; g < s.groups; ++g) {
         const Block block = blocks[b];
-        const auto columns = columns_of(s, x + g * in * s.in_size(), block, column_scratch.data());
-        const auto gradient = gather(dy + g * out * s.out_size(), s.out_channels, out, s.out_size(), block,
-                                     gradient_scratch.data());
+        const auto columns = columns_of(s, x.tensor() + g * in * s.in_size(), block, column_scratch.data());
+        const auto gradient = gather(dy.tensor() + g * out * s.out_size(), s.out_channels, out, s.out_size(),
+                                     block, gradient_scratch.data());
         gemm<T>(Transpose::no, Transpose::yes, out, taps, block.columns(), 1, gradient.data, gradient.ld,
                 columns.data, columns.ld, b == first ? 0 : 1, sum + g * out * taps, taps);
       }
@@ -246,11 +245,20 @@ void gemm_convolve_backward_weights(const ConvolutionShape& s, const T* x, const
   });
 }
 
-#define STRATA_INSTANTIATE(T)                                                                              \
-  template void gemm_convolve<T>(const ConvolutionShape&, const T*, const T*, const T*, T*);               \
-  template void gemm_convolve_backward_data<T>(const ConvolutionShape&, const T*, const T*, const T*, T*); \
-  template void gemm_convolve_backward_weights<T>(const ConvolutionShape&, const T*, const T*, T*);
-STRATA_INSTANTIATE(float)
-STRATA_INSTANTIATE(double)
+bool can(const ConvolutionShape& /*shape*/) {
+  return true;
+}
+bool can_backward_data(const ConvolutionShape& /*shape*/, ImageLayout /*dx*/) {
+  return true;
+}
+
+template <class T>
+constexpr ConvolutionAlgorithm<T> kAlgorithm{"gemm",           can, forward<T>,         can_backward_data,
+                                             backward_data<T>, can, backward_weights<T>};
+
+}  // namespace
+
+constinit const ConvolutionAlgorithm<float> kGemm = kAlgorithm<float>;
+constinit const ConvolutionAlgorithm<double> kGemmOfDoubles = kAlgorithm<double>;
 
 }  // namespace strata::kernels

@@ -183,24 +183,37 @@ void from_sheets(const SheetLayout& l, const float* sheets, float* plane, Size2D
 }
 
 // Runs body.operator()<length>() for a chain's length.
-template <class Body>
+template <int kLength = 1, class Body>
 [[gnu::always_inline]] inline void with_length(Index length, const Body& body) {
-  static_assert(Chain::kLongest == 7);
-  switch (length) {
-    case 1:
-      return body.template operator()<1>();
-    case 2:
-      return body.template operator()<2>();
-    case 3:
-      return body.template operator()<3>();
-    case 4:
-      return body.template operator()<4>();
-    case 5:
-      return body.template operator()<5>();
-    case 6:
-      return body.template operator()<6>();
-    default:
-      return body.template operator()<7>();
+  if constexpr (kLength < Chain::kLongest)
+    if (length != kLength) return with_length<kLength + 1>(length, body);
+  body.template operator()<kLength>();
+}
+
+// Runs body.operator()<length>(what its first tap sees, number of that tap) for the chains of all inputs.
+template <class Body>
+[[gnu::always_inline]] inline void for_each_chain(const SheetCorrelation& s, const float* in,
+                                                  const Body& body) {
+  Index tap = 0;
+  for (Index n = 0; n < s.inputs; ++n, in += s.input_size)
+    for (const Chain* chain = s.chains; chain != s.chains + s.chain_count; ++chain) {
+      with_length(
+          chain->length, [&]<int kLength>() __attribute__((always_inline)) {
+            body.template operator()<kLength>(in + chain->offset, tap);
+          });
+      tap += chain->length;
+    }
+}
+
+// Calls pair(row of outputs, tap, vector of inputs that the tap sees there): each is loaded once.
+template <int kRows, int kLength, class Pair>
+[[gnu::always_inline]] inline void for_each_pair(const float* rows, Index pitch, const Pair& pair) {
+#pragma GCC unroll 16
+  for (int row = 0; row < kRows + kLength - 1; ++row) {
+    const Vector values = Vector::load_unaligned(rows + row * pitch);
+#pragma GCC unroll 8
+    for (int t = 0; t < kLength; ++t)
+      if (row - t >= 0 && row - t < kRows) pair(row - t, t, values);
   }
 }
 
@@ -222,26 +235,16 @@ void correlate_block(const SheetCorrelation& s, const float* in, const float* we
   Vector sums[kRows];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) sums[r] = Vector(bias);
-  const Index pitch = s.pitch;
-  for (Index n = 0; n < s.inputs; ++n, in += s.input_size)
-    for (const Chain* chain = s.chains; chain != s.chains + s.chain_count; ++chain) {
-      const float* rows = in + chain->offset;
-      with_length(
-          chain->length, [&]<int kLength>() __attribute__((always_inline)) {
-            Vector factors[kLength];
+  for_each_chain(
+      s, in, [&, pitch = s.pitch ]<int kLength>(const float* rows, Index tap) __attribute__((always_inline)) {
+        Vector factors[kLength];
 #pragma GCC unroll 8
-            for (int t = 0; t < kLength; ++t) factors[t] = Vector(weights[t]);
-#pragma GCC unroll 16
-            for (int row = 0; row < kRows + kLength - 1; ++row) {
-              const Vector values = Vector::load_unaligned(rows + row * pitch);
-#pragma GCC unroll 8
-              for (int t = 0; t < kLength; ++t)
-                if (row - t >= 0 && row - t < kRows)
-                  sums[row - t] = xsimd::fma(factors[t], values, sums[row - t]);
-            }
-          });
-      weights += chain->length;
-    }
+        for (int t = 0; t < kLength; ++t) factors[t] = Vector(weights[tap + t]);
+        for_each_pair<kRows, kLength>(
+            rows, pitch, [&](int r, int t, const Vector& values) __attribute__((always_inline)) {
+              sums[r] = xsimd::fma(factors[t], values, sums[r]);
+            });
+      });
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) sums[r].store_aligned(out + r * s.columns);
 }
@@ -258,28 +261,19 @@ void add_products_of_block(const SheetCorrelation& s, const float* in, const flo
   Vector outputs[kRows];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) outputs[r] = Vector::load_aligned(out + r * s.columns);
-  const Index pitch = s.pitch;
-  for (Index n = 0; n < s.inputs; ++n, in += s.input_size)
-    for (const Chain* chain = s.chains; chain != s.chains + s.chain_count; ++chain) {
-      const float* rows = in + chain->offset;
-      with_length(
-          chain->length, [&]<int kLength>() __attribute__((always_inline)) {
-            Vector totals[kLength];
+  for_each_chain(
+      s, in, [&, pitch = s.pitch ]<int kLength>(const float* rows, Index tap) __attribute__((always_inline)) {
+        float* const of_chain = sums + tap * kLanes;
+        Vector totals[kLength];
 #pragma GCC unroll 8
-            for (int t = 0; t < kLength; ++t) totals[t] = Vector::load_aligned(sums + t * kLanes);
-#pragma GCC unroll 16
-            for (int row = 0; row < kRows + kLength - 1; ++row) {
-              const Vector values = Vector::load_unaligned(rows + row * pitch);
+        for (int t = 0; t < kLength; ++t) totals[t] = Vector::load_aligned(of_chain + t * kLanes);
+        for_each_pair<kRows, kLength>(
+            rows, pitch, [&](int r, int t, const Vector& values) __attribute__((always_inline)) {
+              totals[t] = xsimd::fma(outputs[r], values, totals[t]);
+            });
 #pragma GCC unroll 8
-              for (int t = 0; t < kLength; ++t)
-                if (row - t >= 0 && row - t < kRows)
-                  totals[t] = xsimd::fma(outputs[row - t], values, totals[t]);
-            }
-#pragma GCC unroll 8
-            for (int t = 0; t < kLength; ++t) totals[t].store_aligned(sums + t * kLanes);
-          });
-      sums += chain->length * kLanes;
-    }
+        for (int t = 0; t < kLength; ++t) totals[t].store_aligned(of_chain + t * kLanes);
+      });
 }
 
 void add_products(const SheetCorrelation& s, float* sums) {

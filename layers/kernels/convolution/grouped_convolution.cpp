@@ -1,10 +1,9 @@
-#include "strata/layers/kernels/convolution/grouped_convolution.hpp"
-
 #include <numeric>
 #include <vector>
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/grouped.hpp"
 #include "strata/layers/kernels/convolution/taps.hpp"
 #include "strata/layers/kernels/product/row_blocks.hpp"
@@ -31,13 +30,6 @@ struct Strip {
     pitch = round_up(columns + reach_w, lanes);
   }
 };
-
-// A batch cut into blocks of one strip each, so that the sheets of a block stay in the L2 cache.
-RowBlocks cut(const Strip& strip, Index batch, Index rows, Index floats_a_row) {
-  constexpr Index kFloats = (Index{512} << 10) / Index{sizeof(float)};
-  const Index in_cache = std::max<Index>(kFloats / floats_a_row, 16);
-  return {batch, rows, strip.images > 1 ? strip.images * rows : std::min(rows, in_cache)};
-}
 
 // A range of blocks and groups that is worth a piece of work.
 Index grain(const ConvolutionShape& s, const RowBlocks& blocks) {
@@ -76,10 +68,6 @@ Chains forward_chains(const ConvolutionShape& s, Index pitch, Index sheet_size) 
   return result;
 }
 
-Planes<const float> x_planes(const ConvolutionShape& s, const float* x) {
-  return {x, s.in_channels, s.in};
-}
-
 // Working memory that starts as zeros.
 class Sheets {
  public:
@@ -92,176 +80,167 @@ class Sheets {
   Scratch<float> scratch_;
 };
 
-// Geometry of the pass from x to y, which backward-weights shares.
-struct ForwardGeometry {
+// How a side of a pass, its inputs or its results, is cut into sheets.
+struct Side {
+  Size2D stride;
+  Size2D origin;  // of the first block's
+
+  Index sheets() const { return stride.h * stride.w; }
+  SheetLayout layout(const RowBlock& block, Index more_rows, Index columns, Index pitch, Index size) const {
+    return {stride, {origin.h - block.first_row * stride.h, origin.w}, block.rows + more_rows, columns, pitch,
+            size};
+  }
+};
+
+// Where images lie in a pass from inputs to results. The batch is cut into blocks of one strip each, whose
+// sheets stay in the L2 cache.
+struct Geometry {
   Strip strip;
   Size2D reached;
+  Side inputs;
+  Side results;
   RowBlocks blocks;
-  Index sheet_size;
-  Index input_size;
-  Index output_size;
-  Chains chains;
+  Index sheet_size;   // of inputs
+  Index input_size;   // all sheets of a channel
+  Index result_size;  // of one sheet
 
-  ForwardGeometry(const ConvolutionShape& s, Index lanes)
-      : strip(s.batch, s.out.w, reach(s).w, lanes),
-        reached(reach(s)),
-        blocks(cut(strip, s.batch, s.out.h,
-                   s.group_in_channels() * s.stride.h * s.stride.w * strip.pitch + strip.columns)),
+  // `extent`: of a sheet of results; `channels`: inputs of a group.
+  Geometry(Index batch, Size2D extent, Size2D reached_, Index channels, const Side& inputs_,
+           const Side& results_)
+      : strip(batch, extent.w, reached_.w, table<Grouped>().lanes),
+        reached(reached_),
+        inputs(inputs_),
+        results(results_),
+        blocks(batch, extent.h, rows_a_block(extent.h, channels)),
         sheet_size((blocks.max_rows() + reached.h + kSlack) * strip.pitch),
-        input_size(s.stride.h * s.stride.w * sheet_size),
-        output_size((blocks.max_rows() + kSlack) * strip.columns),
-        chains(forward_chains(s, strip.pitch, sheet_size)) {}
+        input_size(inputs.sheets() * sheet_size),
+        result_size((blocks.max_rows() + kSlack) * strip.columns) {}
 
+  Index rows_a_block(Index rows, Index channels) const {
+    constexpr Index kFloats = (Index{512} << 10) / Index{sizeof(float)};
+    const Index floats_a_row = channels * inputs.sheets() * strip.pitch + results.sheets() * strip.columns;
+    if (strip.images > 1) return strip.images * rows;
+    return std::min(rows, std::max<Index>(kFloats / floats_a_row, 16));
+  }
+  // Whether the zeros between images are where the block before left them.
   bool keeps_zeros(const RowBlock& block) const {
     return !blocks.split_images() && block.images == strip.images;
   }
 
-  SheetLayout x_layout(const ConvolutionShape& s, const RowBlock& block) const {
-    return {s.stride,
-            {s.padding.h - block.first_row * s.stride.h, s.padding.w},
-            block.rows + reached.h,
-            strip.cell,
-            strip.pitch,
-            sheet_size};
-  }
-  SheetLayout y_layout(const RowBlock& block) const {
-    return {1, {-block.first_row, 0}, block.rows, strip.width, strip.columns, output_size};
-  }
-  SheetCorrelation correlation(const ConvolutionShape& s, const RowBlock& block, const float* in,
+  SheetCorrelation correlation(const RowBlock& block, Index channels, const Chains& taps, const float* in,
                                float* out) const {
-    return {in,
-            strip.pitch,
-            input_size,
-            s.group_in_channels(),
-            chains.chains.data(),
-            static_cast<Index>(chains.chains.size()),
-            out,
-            block.rows,
-            strip.columns};
+    return {in,  strip.pitch, input_size,   channels, taps.chains.data(), std::ssize(taps.chains),
+            out, block.rows,  strip.columns};
   }
-  // The inputs of a group.
-  void load(const ConvolutionShape& s, const RowBlock& block, Index group, const float* x,
+  SheetLayout result_layout(const RowBlock& block) const {
+    return results.layout(block, 0, strip.width, strip.columns, result_size);
+  }
+  // Some channels of the block's images, as inputs.
+  void load(const RowBlock& block, const Planes<const float>& planes, Index first, Index count,
             float* sheets) const {
-    const auto& kernel = table<Grouped>();
-    const SheetLayout layout = x_layout(s, block);
-    const Planes<const float> planes = x_planes(s, x);
-    for (Index c = 0; c < s.group_in_channels(); ++c)
-      for (Index m = 0; m < block.images; ++m)
-        kernel.to_sheets(planes.at(block.image + m, 0) + (group * s.group_in_channels() + c) * s.in_size(),
-                         s.in, layout, sheets + c * input_size + m * strip.cell);
+    const SheetLayout layout = inputs.layout(block, reached.h, strip.cell, strip.pitch, sheet_size);
+    for (Index c = 0; c < count; ++c) spread(block, planes, first + c, layout, sheets + c * input_size);
+  }
+  void spread(const RowBlock& block, const Planes<const float>& planes, Index channel,
+              const SheetLayout& layout, float* sheets) const {
+    for (Index m = 0; m < block.images; ++m)
+      table<Grouped>().to_sheets(planes.at(block.image + m, 0, channel), planes.size, layout,
+                                 sheets + m * strip.cell);
   }
 };
 
-}  // namespace
-
-// A pointwise convolution is a matrix product as it is, unless it only scales channels.
-bool grouped_applies(const ConvolutionShape& s) {
-  const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
-  return s.groups > 1 && !(pointwise && s.group_in_channels() >= 4);
-}
-
-void grouped_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
-                      float* y) {
-  const auto& kernel = table<Grouped>();
-  const ForwardGeometry g(s, kernel.lanes);
-  const Index in = s.group_in_channels(), out = s.group_out_channels(), taps = s.kernel.h * s.kernel.w;
-
-  Scratch<float> weights(s.out_channels * s.filter_size());
-  for (Index f = 0; f < s.out_channels * in; ++f)
-    for (Index t = 0; t < taps; ++t)
-      weights.data()[f * taps + t] = weight[f * taps + g.chains.taps[static_cast<std::size_t>(t)]];
-
-  parallel_ranges(g.blocks.count() * s.groups, grain(s, g.blocks), [&](Index begin, Index end) {
-    Sheets input(in * g.input_size), output(g.output_size);
+// y = weights, as [output][sheet][input][tap], applied to x; `chains`: of each sheet of y.
+void correlate(const Geometry& g, Index groups, Index grain, const Planes<const float>& x,
+               const std::vector<Chains>& chains, const float* weights, const float* bias,
+               const Planes<float>& y) {
+  const Index inputs = x.channels / groups, outputs = y.channels / groups;
+  Index filter_size = 0;
+  for (const Chains& taps : chains) filter_size += inputs * std::ssize(taps.taps);
+  parallel_ranges(g.blocks.count() * groups, grain, [&](Index begin, Index end) {
+    Sheets input(inputs * g.input_size), output(std::ssize(chains) * g.result_size);
     for (Index i = begin; i < end; ++i) {
-      const RowBlock block = g.blocks[i / s.groups];
-      const Index group = i % s.groups;
-      if (!g.keeps_zeros(block)) input.clear();
-      g.load(s, block, group, x, input.data());
-      for (Index k = group * out; k < (group + 1) * out; ++k) {
-        kernel.correlate(g.correlation(s, block, input.data(), output.data()),
-                         weights.data() + k * s.filter_size(), bias ? bias[k] : 0.0f);
+      const RowBlock block = g.blocks[i / groups];
+      const Index group = i % groups;
+      if (g.blocks.split_images()) input.clear();
+      g.load(block, x, group * inputs, inputs, input.data());
+      for (Index k = group * outputs; k < (group + 1) * outputs; ++k) {
+        const float* filter = weights + k * filter_size;
+        float* sheet = output.data();
+        for (const Chains& taps : chains) {
+          table<Grouped>().correlate(g.correlation(block, inputs, taps, input.data(), sheet), filter,
+                                     bias ? bias[k] : 0.0f);
+          filter += inputs * std::ssize(taps.taps);
+          sheet += g.result_size;
+        }
         for (Index m = 0; m < block.images; ++m)
-          kernel.from_sheets(g.y_layout(block), output.data() + m * g.strip.cell,
-                             y + ((block.image + m) * s.out_channels + k) * s.out_size(), s.out);
+          table<Grouped>().from_sheets(g.result_layout(block), output.data() + m * g.strip.cell,
+                                       y.at(block.image + m, 0, k), y.size);
       }
     }
   });
 }
 
+// From x to y, which backward-weights shares.
+Geometry forward_geometry(const ConvolutionShape& s) {
+  return {s.batch, s.out, reach(s), s.group_in_channels(), {s.stride, s.padding}, {1, 0}};
+}
+
+// A pointwise convolution is a matrix product as it is, unless it only scales channels.
+bool can(const ConvolutionShape& s) {
+  const bool pointwise = s.kernel == Size2D(1) && s.stride == Size2D(1);
+  return s.groups > 1 && !(pointwise && s.group_in_channels() >= 4);
+}
+
+bool can_backward_data(const ConvolutionShape& s, ImageLayout /*dx*/) {
+  return can(s);
+}
+
+void forward(const ConvolutionShape& s, const ImageSource<float>& x, const float* weight, const float* bias,
+             const ImageSink<float>& y) {
+  const Geometry g = forward_geometry(s);
+  const std::vector<Chains> chains{forward_chains(s, g.strip.pitch, g.sheet_size)};
+  const Scratch<float> weights(s.out_channels * s.filter_size());
+  float* next = weights.data();
+  for (const float* of_input = weight; of_input != weight + s.out_channels * s.filter_size();
+       of_input += s.kernel.h * s.kernel.w)
+    for (const Index tap : chains[0].taps) *next++ = of_input[tap];
+  correlate(g, s.groups, grain(s, g.blocks), {x.tensor(), s.in_channels, s.in}, chains, weights.data(), bias,
+            {y.tensor, s.out_channels, s.out});
+}
+
 // Each sheet of dx is a correlation of dy with some of the taps.
-void grouped_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
-                                    const float* bias, float* dx) {
-  const auto& kernel = table<Grouped>();
+void backward_data(const ConvolutionShape& s, const ImageSource<float>& dy, const float* weight,
+                   const float* bias, const ImageSink<float>& dx) {
   const Index in = s.group_in_channels(), out = s.group_out_channels(), window = s.kernel.h * s.kernel.w;
   const Size2D reached = reach(s), first(s.padding.h / s.stride.h, s.padding.w / s.stride.w);
-  const Index rows = (s.padding.h + s.in.h - 1) / s.stride.h - first.h + 1;
-  const Strip strip(s.batch, (s.padding.w + s.in.w - 1) / s.stride.w - first.w + 1, reached.w, kernel.lanes);
-  const Index sheets = s.stride.h * s.stride.w;
-  const RowBlocks blocks = cut(strip, s.batch, rows, out * strip.pitch + sheets * strip.columns);
-  const Index input_size = (blocks.max_rows() + reached.h + kSlack) * strip.pitch;
-  const Index output_size = (blocks.max_rows() + kSlack) * strip.columns;
-
-  std::vector<Chains> chains(static_cast<std::size_t>(sheets));
-  for (Index sheet = 0; sheet < sheets; ++sheet)
+  const Size2D results((s.padding.h + s.in.h - 1) / s.stride.h - first.h + 1,
+                       (s.padding.w + s.in.w - 1) / s.stride.w - first.w + 1);
+  const Geometry g(s.batch, results, reached, out, {1, {reached.h - first.h, reached.w - first.w}},
+                   {s.stride, {s.padding.h - first.h * s.stride.h, s.padding.w - first.w * s.stride.w}});
+  std::vector<Chains> chains(static_cast<std::size_t>(s.stride.h * s.stride.w));
+  for (Index sheet = 0; sheet < std::ssize(chains); ++sheet)
     chains[static_cast<std::size_t>(sheet)].append(
         mirrored(axis_taps(s.kernel.h, s.dilation.h, s.stride.h, sheet / s.stride.w), reached.h),
         mirrored(axis_taps(s.kernel.w, s.dilation.w, s.stride.w, sheet % s.stride.w), reached.w), 0,
-        strip.pitch, s.kernel.w);
-  // [input channel][sheet][output channel of the group][tap]
-  Scratch<float> weights(s.in_channels * out * window);
+        g.strip.pitch, s.kernel.w);
+  const Scratch<float> weights(s.in_channels * out * window);
   float* next = weights.data();
   for (Index c = 0; c < s.in_channels; ++c)
     for (const Chains& sheet : chains)
       for (Index k = 0; k < out; ++k)
         for (const Index tap : sheet.taps)
           *next++ = weight[((c / in * out + k) * in + c % in) * window + tap];
-
-  parallel_ranges(blocks.count() * s.groups, grain(s, blocks), [&](Index begin, Index end) {
-    Sheets input(out * input_size), output(sheets * output_size);
-    for (Index i = begin; i < end; ++i) {
-      const RowBlock block = blocks[i / s.groups];
-      const Index group = i % s.groups;
-      if (blocks.split_images()) input.clear();
-      const SheetLayout from{1,
-                             {reached.h - first.h - block.first_row, reached.w - first.w},
-                             block.rows + reached.h,
-                             strip.cell,
-                             strip.pitch,
-                             input_size};
-      const SheetLayout to{
-          s.stride,
-          {s.padding.h - (first.h + block.first_row) * s.stride.h, s.padding.w - first.w * s.stride.w},
-          block.rows,
-          strip.width,
-          strip.columns,
-          output_size};
-      for (Index k = 0; k < out; ++k)
-        for (Index m = 0; m < block.images; ++m)
-          kernel.to_sheets(dy + ((block.image + m) * s.out_channels + group * out + k) * s.out_size(), s.out,
-                           from, input.data() + k * input_size + m * strip.cell);
-      for (Index c = group * in; c < (group + 1) * in; ++c) {
-        const float* filter = weights.data() + c * out * window;
-        for (Index sheet = 0; sheet < sheets; ++sheet) {
-          const Chains& taps = chains[static_cast<std::size_t>(sheet)];
-          kernel.correlate({input.data(), strip.pitch, input_size, out, taps.chains.data(),
-                            static_cast<Index>(taps.chains.size()), output.data() + sheet * output_size,
-                            block.rows, strip.columns},
-                           filter, bias ? bias[c] : 0.0f);
-          filter += out * static_cast<Index>(taps.taps.size());
-        }
-        for (Index m = 0; m < block.images; ++m)
-          kernel.from_sheets(to, output.data() + m * strip.cell,
-                             dx + ((block.image + m) * s.in_channels + c) * s.in_size(), s.in);
-      }
-    }
-  });
+  correlate(g, s.groups, grain(s, g.blocks), {dy.tensor(), s.out_channels, s.out}, chains, weights.data(),
+            bias, {dx.tensor, s.in_channels, s.in});
 }
 
-void grouped_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
-                                       float* dweight) {
+void backward_weights(const ConvolutionShape& s, const ImageSource<float>& x, const ImageSource<float>& dy,
+                      float* dweight) {
   const auto& kernel = table<Grouped>();
-  const ForwardGeometry g(s, kernel.lanes);
+  const Geometry g = forward_geometry(s);
+  const Chains chains = forward_chains(s, g.strip.pitch, g.sheet_size);
+  const Planes<const float> x_planes{x.tensor(), s.in_channels, s.in};
+  const Planes<const float> dy_planes{dy.tensor(), s.out_channels, s.out};
   const Index in = s.group_in_channels(), out = s.group_out_channels(), taps = s.kernel.h * s.kernel.w;
   const Index filters = out * s.filter_size(), sums_size = filters * kernel.lanes;
   const Partials parts(g.blocks.count(), s.groups * sums_size * Index{sizeof(float)});
@@ -278,7 +257,7 @@ void grouped_convolve_backward_weights(const ConvolutionShape& s, const float* x
     const Index last = std::min(first + parts.blocks_each, g.blocks.count());
     float* const part = sums.data() + piece / ranges * s.groups * sums_size;
     std::fill(part + first_group * sums_size, part + last_group * sums_size, 0.0f);
-    Sheets input(in * g.input_size), output(g.output_size);
+    Sheets input(in * g.input_size), output(g.result_size);
     for (Index b = first; b < last; ++b) {
       const RowBlock block = g.blocks[b];
       for (Index group = first_group; group < last_group; ++group) {
@@ -286,12 +265,10 @@ void grouped_convolve_backward_weights(const ConvolutionShape& s, const float* x
           input.clear();
           output.clear();
         }
-        g.load(s, block, group, x, input.data());
+        g.load(block, x_planes, group * in, in, input.data());
         for (Index k = 0; k < out; ++k) {
-          for (Index m = 0; m < block.images; ++m)
-            kernel.to_sheets(dy + ((block.image + m) * s.out_channels + group * out + k) * s.out_size(),
-                             s.out, g.y_layout(block), output.data() + m * g.strip.cell);
-          kernel.add_products(g.correlation(s, block, input.data(), output.data()),
+          g.spread(block, dy_planes, group * out + k, g.result_layout(block), output.data());
+          kernel.add_products(g.correlation(block, in, chains, input.data(), output.data()),
                               part + group * sums_size + k * s.filter_size() * kernel.lanes);
         }
       }
@@ -305,10 +282,15 @@ void grouped_convolve_backward_weights(const ConvolutionShape& s, const float* x
         sums.data()[i] += sums.data()[part * count * kernel.lanes + i];
     for (Index i = begin; i < end; ++i) {
       const float* lanes = sums.data() + i * kernel.lanes;
-      dweight[i / taps * taps + g.chains.taps[static_cast<std::size_t>(i % taps)]] =
+      dweight[i / taps * taps + chains.taps[static_cast<std::size_t>(i % taps)]] =
           std::accumulate(lanes, lanes + kernel.lanes, 0.0f);
     }
   });
 }
+
+}  // namespace
+
+constinit const ConvolutionAlgorithm<float> kGrouped{"grouped",     can, forward,         can_backward_data,
+                                                     backward_data, can, backward_weights};
 
 }  // namespace strata::kernels

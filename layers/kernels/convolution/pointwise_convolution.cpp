@@ -1,10 +1,9 @@
-#include "strata/layers/kernels/convolution/pointwise_convolution.hpp"
-
 #include <algorithm>
 #include <vector>
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/direct.hpp"
 #include "strata/layers/kernels/convolution/pointwise.hpp"
 #include "strata/layers/kernels/index_math.hpp"
@@ -100,32 +99,33 @@ bool has_many_channels(const ConvolutionShape& s) {
   return std::min(s.group_in_channels(), s.group_out_channels()) >= 32;
 }
 
-}  // namespace
-
-bool pointwise_applies(const ConvolutionShape& s) {
+bool can(const ConvolutionShape& s) {
   return s.kernel == Size2D(1) && s.stride == Size2D(1) && s.padding == Size2D(0) &&
          s.batch * s.in_size() >= kNarrowest && (s.groups == 1 || has_many_channels(s));
 }
 
-bool pointwise_applies_backward_weights(const ConvolutionShape& s) {
-  return pointwise_applies(s) && has_many_channels(s);
+bool can_backward_data(const ConvolutionShape& s, ImageLayout /*dx*/) {
+  return can(s);
+}
+bool can_backward_weights(const ConvolutionShape& s) {
+  return can(s) && has_many_channels(s);
 }
 
-void pointwise_convolve(const ConvolutionShape& s, const float* x, const float* weight, const float* bias,
-                        float* y) {
-  mix({s.batch, s.groups, s.in_size(), s.group_in_channels(), s.group_out_channels(), x, weight,
-       s.group_in_channels(), 1, bias, s.rectify, y});
+void forward(const ConvolutionShape& s, const ImageSource<float>& x, const float* weight, const float* bias,
+             const ImageSink<float>& y) {
+  mix({s.batch, s.groups, s.in_size(), s.group_in_channels(), s.group_out_channels(), x.tensor(), weight,
+       s.group_in_channels(), 1, bias, s.rectify, y.tensor});
 }
 
-void pointwise_convolve_backward_data(const ConvolutionShape& s, const float* dy, const float* weight,
-                                      const float* bias, float* dx) {
-  mix({s.batch, s.groups, s.in_size(), s.group_out_channels(), s.group_in_channels(), dy, weight, 1,
-       s.group_in_channels(), bias, /*rectify=*/false, dx});
+void backward_data(const ConvolutionShape& s, const ImageSource<float>& dy, const float* weight,
+                   const float* bias, const ImageSink<float>& dx) {
+  mix({s.batch, s.groups, s.in_size(), s.group_out_channels(), s.group_in_channels(), dy.tensor(), weight, 1,
+       s.group_in_channels(), bias, /*rectify=*/false, dx.tensor});
 }
 
 // The sums over the positions of some images at a time, with the channels of x in vectors.
-void pointwise_convolve_backward_weights(const ConvolutionShape& s, const float* x, const float* dy,
-                                         float* dweight) {
+void backward_weights(const ConvolutionShape& s, const ImageSource<float>& x, const ImageSource<float>& dy,
+                      float* dweight) {
   const auto& layout = table<PixelLayout>();
   const auto& kernel = table<Direct>();
   const Index in = s.group_in_channels(), out = s.group_out_channels(), plane = s.in_size();
@@ -158,8 +158,8 @@ void pointwise_convolve_backward_weights(const ConvolutionShape& s, const float*
           const Index some = std::min(positions, end - position);
           for (Index m = 0; m < some_images; ++m) {
             runs[static_cast<std::size_t>(m)] = {m * s.out_channels * plane, m * some};
-            layout.to_pixels(x + ((image + m) * s.in_channels + group * in) * plane + position, plane, in, 1,
-                             some, {pixels.view().data + m * some * columns, 0, columns});
+            layout.to_pixels(x.tensor() + ((image + m) * s.in_channels + group * in) * plane + position,
+                             plane, in, 1, some, {pixels.view().data + m * some * columns, 0, columns});
           }
           kernel.multiply({.rows = out,
                            .line_rows = out,
@@ -167,7 +167,7 @@ void pointwise_convolve_backward_weights(const ConvolutionShape& s, const float*
                            .run_count = some_images,
                            .run_length = some,
                            .runs = runs.data(),
-                           .a = dy + (image * s.out_channels + group * out) * plane + position,
+                           .a = dy.tensor() + (image * s.out_channels + group * out) * plane + position,
                            .a_line = 0,
                            .a_row = plane,
                            .a_term = 1,
@@ -192,5 +192,11 @@ void pointwise_convolve_backward_weights(const ConvolutionShape& s, const float*
                       }
                   });
 }
+
+}  // namespace
+
+constinit const ConvolutionAlgorithm<float> kPointwise{
+    "pointwise",       can, forward, can_backward_data, backward_data, can_backward_weights, backward_weights,
+    /*rectifies=*/true};
 
 }  // namespace strata::kernels

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "strata/layers/kernels/convolution/convolution.hpp"
+#include "strata/layers/kernels/convolution/convolution_shape.hpp"
 
 namespace strata::kernels {
 

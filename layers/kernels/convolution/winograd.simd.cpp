@@ -245,29 +245,16 @@ inline void for_each_tile(Index tile_rows, Index tile_columns, const Pixels& pix
         tile(height * p * pixels.row_stride + width * q * pixels.channels + c, t * row_length + c, c);
 }
 
-// Tiles of (height, width) outputs.
-template <int kernel, int height, int width>
-void transform_input(Pixels input, Index tile_rows, Index tile_columns, Frequencies out) {
+// B^T d B of windows d, or A dy A^T of gradients dy, of tiles of (height, width) outputs.
+template <int kernel, int height, int width, int rows, auto down, int columns, auto across>
+void to_frequencies(Pixels pixels, Index tile_rows, Index tile_columns, Frequencies out) {
   using R = Transforms<kernel, height>;
   using C = Transforms<kernel, width>;
   for_each_tile<height, width>(
-      tile_rows, tile_columns, input, out.channels, [=](Index pixel, Index row, Index) {
-        transform_2d<R::kWindow, R::kFrequencies, R::input, every, R::uses, C::kWindow, C::kFrequencies,
-                     C::input, every, C::uses>(input.data + pixel, input.row_stride, input.channels,
-                                               out.data + row, C::kFrequencies * out.stride, out.stride);
-      });
-}
-
-template <int kernel, int height, int width>
-void transform_gradient(Pixels gradient, Index tile_rows, Index tile_columns, Frequencies out) {
-  using R = Transforms<kernel, height>;
-  using C = Transforms<kernel, width>;
-  for_each_tile<height, width>(
-      tile_rows, tile_columns, gradient, out.channels, [=](Index pixel, Index row, Index) {
-        transform_2d<height, R::kFrequencies, R::gradient, every, R::uses, width, C::kFrequencies,
-                     C::gradient, every, C::uses>(gradient.data + pixel, gradient.row_stride,
-                                                  gradient.channels, out.data + row,
-                                                  C::kFrequencies * out.stride, out.stride);
+      tile_rows, tile_columns, pixels, out.channels, [=](Index pixel, Index row, Index) {
+        transform_2d<rows, R::kFrequencies, down, every, R::uses, columns, C::kFrequencies, across, every,
+                     C::uses>(pixels.data + pixel, pixels.row_stride, pixels.channels, out.data + row,
+                              C::kFrequencies * out.stride, out.stride);
       });
 }
 
@@ -364,9 +351,11 @@ void transform_filter_gradient(Frequencies partials, Index partial_stride, Index
     }
 }
 
-template <int kernel, int height, int width>
+template <int kernel, int height, int width, class R = Transforms<kernel, height>,
+          class C = Transforms<kernel, width>>
 constexpr TileTransforms kTiles{
-    transform_input<kernel, height, width>, transform_gradient<kernel, height, width>,
+    to_frequencies<kernel, height, width, R::kWindow, R::input, C::kWindow, C::input>,
+    to_frequencies<kernel, height, width, height, R::gradient, width, C::gradient>,
     transform_output<kernel, height, width>, finished_output<kernel, height, width>};
 template <int kernel>
 constexpr Winograd kTable{kernel,

@@ -4,7 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "strata/layers/kernels/convolution/direct_convolution.hpp"
+#include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "tests/layers/convolution_cases.hpp"
 
 namespace strata::testing {
@@ -36,34 +36,14 @@ inline Problem make_problem(const ConvCase& c, Random& random) {
           .known = {}};
 }
 
-// The functions of an algorithm.
-struct Algorithm {
-  void (*forward)(const kernels::ConvolutionShape&, const float*, const float*, const float*, float*);
-  void (*backward_data)(const kernels::ConvolutionShape&, const float*, const float*, const float*, float*);
-  void (*backward_weights)(const kernels::ConvolutionShape&, const float*, const float*, float*);
-};
-
-/// The forward pass of an algorithm that packs its filters first.
-template <auto kPack, auto kConvolve>
-void packed_first(const kernels::ConvolutionShape& shape, const float* x, const float* weight,
-                  const float* bias, float* y) {
-  kConvolve(shape, x, kPack(shape, weight).data(), bias, y);
-}
-
-inline constexpr Algorithm kDirect{
-    packed_first<kernels::direct_filters, kernels::direct_convolve>,
-    [](const kernels::ConvolutionShape& shape, const float* dy, const float* weight, const float* bias,
-       float* dx) { kernels::direct_convolve_backward_data(shape, dy, weight, bias, dx); },
-    [](const kernels::ConvolutionShape& shape, const float* x, const float* dy, float* dweight) {
-      kernels::direct_convolve_backward_weights(shape, x, dy, dweight);
-    }};
-
 // All three passes; backward-data of a strided convolution is left out where the algorithm has none.
-inline ConvOutputs<float> run(const Algorithm& algorithm, const Problem& p, bool backward_data = true) {
+inline ConvOutputs<float> run(const kernels::ConvolutionAlgorithm<float>& algorithm, const Problem& p,
+                              bool backward_data = true) {
   const float nan = std::nanf("");
   ConvOutputs<float> r{
       full<float>(p.dy.shape(), nan), full<float>(p.x.shape(), nan), full<float>(p.w.shape(), nan), {}};
-  algorithm.forward(p.shape, p.x.data(), p.w.data(), p.bias.data(), r.y.data());
+  const Tensor<float> filters = algorithm.filters ? algorithm.filters(p.shape, p.w.data()) : p.w;
+  algorithm.forward(p.shape, p.x.data(), filters.data(), p.bias.data(), r.y.data());
   if (backward_data) algorithm.backward_data(p.shape, p.dy.data(), p.w.data(), nullptr, r.dx.data());
   algorithm.backward_weights(p.shape, p.x.data(), p.dy.data(), r.dw.data());
   return r;
@@ -78,8 +58,8 @@ inline void expect_near(const ConvOutputs<float>& ours, const ConvResult& expect
   EXPECT_LE(max_error(ours.dw, expected.dw), tolerance);
 }
 
-inline void expect_same_bits_for_any_number_of_threads(const Algorithm& algorithm, const Problem& problem,
-                                                       bool backward_data = true) {
+inline void expect_same_bits_for_any_number_of_threads(const kernels::ConvolutionAlgorithm<float>& algorithm,
+                                                       const Problem& problem, bool backward_data = true) {
   const int before = num_threads();
   set_num_threads(1);
   const auto one = run(algorithm, problem, backward_data);

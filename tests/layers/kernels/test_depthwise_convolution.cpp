@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "strata/layers/kernels/convolution/depthwise_convolution.hpp"
 #include "tests/layers/kernels/convolution_problem.hpp"
 #include "tests/layers/random_cases.hpp"
 
@@ -8,9 +7,6 @@ namespace strata {
 namespace {
 
 using namespace strata::testing;
-
-constexpr Algorithm kDepthwise{kernels::depthwise_convolve, kernels::depthwise_convolve_backward_data,
-                               kernels::depthwise_convolve_backward_weights};
 
 /// Results have the size of the images.
 ConvCase depthwise_case(Index batch, Index channels, Size2D size, Size2D kernel, Size2D dilation = 1) {
@@ -34,8 +30,9 @@ TEST(DepthwiseConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
                        {2 * half.h + 1, 2 * half.w + 1}, seed % 5 < 3 ? Size2D(1) : pick_size(random, 1, 3));
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
-    ASSERT_TRUE(kernels::depthwise_applies(problem.shape));
-    for_each_instruction_set([&] { expect_near(run(kDepthwise, problem), problem.expected(), 1e-5); });
+    ASSERT_TRUE(kernels::kDepthwise.can_forward(problem.shape));
+    for_each_instruction_set(
+        [&] { expect_near(run(kernels::kDepthwise, problem), problem.expected(), 1e-5); });
     if (HasFailure()) return;
   }
 }
@@ -47,8 +44,8 @@ TEST(DepthwiseConvolution, GivesTheSameBitsForAnyNumberOfThreads) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(3);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kDepthwise, problem), problem.expected(), 1e-5);
-    expect_same_bits_for_any_number_of_threads(kDepthwise, problem);
+    expect_near(run(kernels::kDepthwise, problem), problem.expected(), 1e-5);
+    expect_same_bits_for_any_number_of_threads(kernels::kDepthwise, problem);
   }
 }
 
@@ -60,7 +57,7 @@ TEST(DepthwiseConvolution, KeepsInfinitiesWhereTheyAre) {
   p.x(0, 0, 2, 6) = INFINITY;
   for_each_instruction_set([&] {
     auto y = full<float>(p.dy.shape(), NAN);
-    kernels::depthwise_convolve(p.shape, p.x.data(), p.w.data(), p.bias.data(), y.data());
+    kernels::kDepthwise.forward(p.shape, p.x.data(), p.w.data(), p.bias.data(), y.data());
     for (std::size_t i = 0; i < 5; ++i)
       for (std::size_t j = 0; j < 7; ++j)
         EXPECT_EQ(std::isfinite(y(0, 0, i, j)), !(i >= 1 && i <= 3 && j >= 5)) << i << " " << j;

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "strata/layers/kernels/convolution/direct_convolution.hpp"
+#include "strata/layers/kernels/convolution/convolution.hpp"
 #include "tests/layers/kernels/convolution_problem.hpp"
 #include "tests/layers/kernels/image_layouts.hpp"
 #include "tests/layers/random_cases.hpp"
@@ -38,7 +38,7 @@ TEST(DirectConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
     const Problem problem = make_problem(c, random);
     with_backward_data += has_backward_data(c);
     for_each_instruction_set([&] {
-      expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected(), 1e-5,
+      expect_near(run(kernels::kDirect, problem, has_backward_data(c)), problem.expected(), 1e-5,
                   has_backward_data(c));
     });
   }
@@ -70,15 +70,15 @@ TEST(DirectConvolution, TakesAndGivesPixels) {
       const ImageLayout of_x = any(abilities.x_as_pixels), of_y = any(true);
       const auto x = in_layout(p.x, of_x), dy = in_layout(p.dy, of_y);
       with_x += of_x == ImageLayout::pixels;
-      const bool backward_data = kernels::direct_applies_backward_data(p.shape);
+      const bool backward_data = kernels::kDirect.can_backward_data(p.shape, ImageLayout::planes);
       with_backward_data += backward_data;
-      const auto expected = run(kDirect, p, backward_data);
+      const auto expected = run(kernels::kDirect, p, backward_data);
       auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
            dw = full<float>(p.w.shape(), NAN);
-      kernels::convolve_images<float>(p.shape, {x.data(), of_x}, p.w.data(), p.bias.data(), {y.data(), of_y});
+      kernels::convolve<float>(p.shape, {x.data(), of_x}, p.w.data(), p.bias.data(), {y.data(), of_y});
       EXPECT_EQ(as_planes(y, of_y), expected.y);
-      kernels::convolve_images_backward<float>(p.shape, {x.data(), of_x}, {dy.data(), of_y}, p.w.data(),
-                                               dw.data(), {dx.data(), of_x});
+      kernels::convolve_backward<float>(p.shape, {x.data(), of_x}, {dy.data(), of_y}, p.w.data(), dw.data(),
+                                        {dx.data(), of_x});
       EXPECT_EQ(dw, expected.dw);
       if (backward_data)
         EXPECT_EQ(as_planes(dx, of_x), expected.dx);
@@ -153,8 +153,9 @@ TEST(DirectConvolution, EqualsThePlainLoopsForLargerShapes) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(11);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kDirect, problem, has_backward_data(c)), problem.expected(), 1e-5, has_backward_data(c));
-    expect_same_bits_for_any_number_of_threads(kDirect, problem, has_backward_data(c));
+    expect_near(run(kernels::kDirect, problem, has_backward_data(c)), problem.expected(), 1e-5,
+                has_backward_data(c));
+    expect_same_bits_for_any_number_of_threads(kernels::kDirect, problem, has_backward_data(c));
   }
 }
 

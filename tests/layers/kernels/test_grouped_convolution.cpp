@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "strata/layers/kernels/convolution/grouped_convolution.hpp"
 #include "tests/layers/kernels/convolution_problem.hpp"
 #include "tests/layers/random_cases.hpp"
 
@@ -8,9 +7,6 @@ namespace strata {
 namespace {
 
 using namespace strata::testing;
-
-constexpr Algorithm kGrouped{kernels::grouped_convolve, kernels::grouped_convolve_backward_data,
-                             kernels::grouped_convolve_backward_weights};
 
 // Depthwise, with a channel multiplier, of several channels a group, or not grouped at all; narrow images, of
 // which several share vectors, and wide ones; strides larger than the window.
@@ -32,7 +28,7 @@ TEST(GroupedConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
     c.size.w = std::max(c.size.w, c.dilation.w * (c.kernel.w - 1) + 1 - 2 * c.padding.w);
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
-    for_each_instruction_set([&] { expect_near(run(kGrouped, problem), problem.expected(), 1e-5); });
+    for_each_instruction_set([&] { expect_near(run(kernels::kGrouped, problem), problem.expected(), 1e-5); });
   }
 }
 
@@ -73,8 +69,8 @@ TEST(GroupedConvolution, EqualsThePlainLoopsForLargerShapes) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(11);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kGrouped, problem), problem.expected(), 1e-5);
-    expect_same_bits_for_any_number_of_threads(kGrouped, problem);
+    expect_near(run(kernels::kGrouped, problem), problem.expected(), 1e-5);
+    expect_same_bits_for_any_number_of_threads(kernels::kGrouped, problem);
   }
 }
 
@@ -84,9 +80,9 @@ TEST(GroupedConvolution, KeepsImagesApart) {
       .batch = 11, .in_channels = 2, .out_channels = 2, .size = 5, .kernel = 3, .padding = 1, .groups = 2};
   Random random(3);
   Problem problem = make_problem(c, random);
-  const auto clean = run(kGrouped, problem);
+  const auto clean = run(kernels::kGrouped, problem);
   std::fill_n(problem.x.data() + problem.x.size() / 11 * 4, problem.x.size() / 11, std::nanf(""));
-  const auto spoiled = run(kGrouped, problem);
+  const auto spoiled = run(kernels::kGrouped, problem);
   for (std::size_t i = 0; i < clean.y.size(); ++i) {
     const bool of_spoiled_image = i / (clean.y.size() / 11) == 4;
     EXPECT_EQ(std::isnan(spoiled.y.data()[i]), of_spoiled_image);

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "strata/layers/kernels/convolution/pointwise_convolution.hpp"
 #include "tests/layers/kernels/convolution_problem.hpp"
 #include "tests/layers/random_cases.hpp"
 
@@ -8,9 +7,6 @@ namespace strata {
 namespace {
 
 using namespace strata::testing;
-
-constexpr Algorithm kPointwise{kernels::pointwise_convolve, kernels::pointwise_convolve_backward_data,
-                               kernels::pointwise_convolve_backward_weights};
 
 // Images smaller than a vector, of which a panel holds many, and larger than a panel; channels that do not
 // fill vectors; groups.
@@ -26,7 +22,8 @@ TEST(PointwiseConvolution, EqualsThePlainLoopsOnEveryInstructionSet) {
                      .groups = groups};
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
-    for_each_instruction_set([&] { expect_near(run(kPointwise, problem), problem.expected(), 1e-5); });
+    for_each_instruction_set(
+        [&] { expect_near(run(kernels::kPointwise, problem), problem.expected(), 1e-5); });
   }
 }
 
@@ -43,8 +40,8 @@ TEST(PointwiseConvolution, EqualsThePlainLoopsForLargerShapes) {
     SCOPED_TRACE(::testing::Message() << c);
     Random random(11);
     const Problem problem = make_problem(c, random);
-    expect_near(run(kPointwise, problem), problem.expected(), 1e-5);
-    expect_same_bits_for_any_number_of_threads(kPointwise, problem);
+    expect_near(run(kernels::kPointwise, problem), problem.expected(), 1e-5);
+    expect_same_bits_for_any_number_of_threads(kernels::kPointwise, problem);
   }
 }
 
@@ -58,14 +55,14 @@ TEST(PointwiseConvolution, AddsTheBiasOfEachChannelAndRectifies) {
   auto plain = p.dy, rectified = p.dy;
   auto gradient = p.x, shifted = p.x;
   for_each_instruction_set([&] {
-    kernels::pointwise_convolve(p.shape, p.x.data(), p.w.data(), p.bias.data(), plain.data());
+    kernels::kPointwise.forward(p.shape, p.x.data(), p.w.data(), p.bias.data(), plain.data());
     p.shape.rectify = true;
-    kernels::pointwise_convolve(p.shape, p.x.data(), p.w.data(), p.bias.data(), rectified.data());
+    kernels::kPointwise.forward(p.shape, p.x.data(), p.w.data(), p.bias.data(), rectified.data());
     p.shape.rectify = false;
     for (std::size_t i = 0; i < plain.size(); ++i)
       EXPECT_EQ(rectified.data()[i], std::max(plain.data()[i], 0.0f));
-    kernels::pointwise_convolve_backward_data(p.shape, p.dy.data(), p.w.data(), nullptr, gradient.data());
-    kernels::pointwise_convolve_backward_data(p.shape, p.dy.data(), p.w.data(), bias.data(), shifted.data());
+    kernels::kPointwise.backward_data(p.shape, p.dy.data(), p.w.data(), nullptr, gradient.data());
+    kernels::kPointwise.backward_data(p.shape, p.dy.data(), p.w.data(), bias.data(), shifted.data());
     for (std::size_t i = 0; i < gradient.size(); ++i)
       EXPECT_EQ(shifted.data()[i], gradient.data()[i] + bias.data()[i / in_plane % channels]);
   });

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "strata/layers/kernels/convolution/winograd_convolution.hpp"
 #include "tests/layers/kernels/convolution_problem.hpp"
 #include "tests/layers/kernels/image_layouts.hpp"
 #include "tests/layers/random_cases.hpp"
@@ -10,19 +9,8 @@ namespace {
 
 using namespace strata::testing;
 
-void forward(const kernels::ConvolutionShape& shape, const float* x, const float* weight, const float* bias,
-             float* y) {
-  kernels::winograd_convolve(shape, x, kernels::winograd_filters(shape, weight).data(), bias, y);
-}
-void backward_data(const kernels::ConvolutionShape& shape, const float* dy, const float* weight,
-                   const float* bias, float* dx) {
-  kernels::winograd_convolve_backward_data(shape, dy, weight, bias, dx);
-}
-void backward_weights(const kernels::ConvolutionShape& shape, const float* x, const float* dy,
-                      float* dweight) {
-  kernels::winograd_convolve_backward_weights(shape, x, dy, dweight);
-}
-constexpr Algorithm kWinograd{forward, backward_data, backward_weights};
+using kernels::kDirect;
+using kernels::kWinograd;
 
 class Winograd : public ::testing::TestWithParam<Index> {
  protected:
@@ -70,7 +58,7 @@ TEST_P(Winograd, EqualsThePlainLoopsForFewTiles) {
                      .padding = {pick(random, 1, kernel() / 2), pick(random, 1, kernel() / 2)}};
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     const Problem problem = make_problem(c, random);
-    of_2x2 += kernels::winograd_tile(problem.shape) == 2;
+    of_2x2 += kWinograd.tile(problem.shape) == 2;
     for_each_instruction_set([&] { expect_near(run(kWinograd, problem), problem.expected(), tolerance()); });
   }
   EXPECT_EQ(of_2x2, kernel() == 3 ? some(400) : 0);
@@ -145,8 +133,8 @@ TEST_P(Winograd, GivesBothGradientsAtOnce) {
       for (const int threads : {1, 3}) {
         set_num_threads(threads);
         Tensor<float> dx = problem.x, dw = full<float>(problem.w.shape(), NAN);
-        kernels::winograd_convolve_backward(problem.shape, dx.data(), problem.dy.data(), problem.w.data(),
-                                            dw.data(), dx.data());
+        kWinograd.backward(problem.shape, dx.data(), problem.dy.data(), problem.w.data(), dw.data(),
+                           dx.data());
         EXPECT_LE(max_error(dx, problem.expected().dx), tolerance());
         EXPECT_LE(max_error(dw, problem.expected().dw), tolerance());
         EXPECT_TRUE(same_bits(dx, apart.dx));
@@ -216,7 +204,7 @@ TEST_P(Winograd, StreamsImages) {
     p.shape.rectify = random.below(2) == 0;
     const auto x = in_layout(p.x, x_layout), dy = in_layout(p.dy, y_layout);
     for_each_instruction_set([&] {
-      if (!kernels::winograd_streams(p.shape)) return;
+      if (!kWinograd.abilities(p.shape).streams) return;
       ++streaming;
       const auto apart = run(kWinograd, p);
       auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
@@ -224,15 +212,14 @@ TEST_P(Winograd, StreamsImages) {
       Watcher watch_y(y), watch_dx(dx);
       const bool tensors = random.below(4) == 0;
       const auto x_source = tensors ? kernels::ImageSource<float>(x.data(), x_layout) : made(x, x_layout);
-      kernels::winograd_convolve(p.shape, x_source, kernels::winograd_filters(p.shape, p.w.data()).data(),
-                                 p.bias.data(), watch_y.sink(y_layout));
+      kWinograd.forward(p.shape, x_source, kWinograd.filters(p.shape, p.w.data()).data(), p.bias.data(),
+                        watch_y.sink(y_layout));
       EXPECT_EQ(as_planes(y, y_layout), apart.y);
       watch_y.expect_all();
       auto memory = full<float>(p.dy.shape(), NAN);
       const auto dy_source = tensors ? kernels::ImageSource<float>(dy.data(), y_layout)
                                      : made(dy, y_layout, random.below(2) == 0 ? memory.data() : nullptr);
-      kernels::winograd_convolve_backward(p.shape, x_source, dy_source, p.w.data(), dw.data(),
-                                          watch_dx.sink(x_layout));
+      kWinograd.backward(p.shape, x_source, dy_source, p.w.data(), dw.data(), watch_dx.sink(x_layout));
       EXPECT_EQ(as_planes(dx, x_layout), apart.dx);
       EXPECT_EQ(dw, apart.dw);
       watch_dx.expect_all();
@@ -261,16 +248,15 @@ TEST_P(Winograd, TakesAndGivesPixels) {
                y_layout = random_layout(c.out_channels, random);
     const auto x = in_layout(p.x, x_layout), dy = in_layout(p.dy, y_layout);
     for_each_instruction_set([&] {
-      cut += !kernels::winograd_streams(p.shape);
+      cut += !kWinograd.abilities(p.shape).streams;
       const auto expected = run(kWinograd, p);
       auto y = full<float>(p.dy.shape(), NAN), dx = full<float>(p.x.shape(), NAN),
            dw = full<float>(p.w.shape(), NAN);
-      kernels::winograd_convolve(p.shape, {x.data(), x_layout},
-                                 kernels::winograd_filters(p.shape, p.w.data()).data(), p.bias.data(),
-                                 {y.data(), y_layout});
+      kWinograd.forward(p.shape, {x.data(), x_layout}, kWinograd.filters(p.shape, p.w.data()).data(),
+                        p.bias.data(), {y.data(), y_layout});
       EXPECT_EQ(as_planes(y, y_layout), expected.y);
-      kernels::winograd_convolve_backward(p.shape, {x.data(), x_layout}, {dy.data(), y_layout}, p.w.data(),
-                                          dw.data(), {dx.data(), x_layout});
+      kWinograd.backward(p.shape, {x.data(), x_layout}, {dy.data(), y_layout}, p.w.data(), dw.data(),
+                         {dx.data(), x_layout});
       EXPECT_EQ(as_planes(dx, x_layout), expected.dx);
       EXPECT_EQ(dw, expected.dw);
     });
@@ -293,7 +279,7 @@ TEST_P(Winograd, AddsATensor) {
     SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
     Problem p = make_problem(c, random);
     p.shape.rectify = random.below(2) == 0;
-    if (!kernels::winograd_takes_addend(p.shape)) continue;
+    if (!kWinograd.abilities(p.shape).addend) continue;
     ++adding;
     const bool with_bias = random.below(3) != 0, in_place = random.below(2) == 0;
     const float* const bias = with_bias ? p.bias.data() : nullptr;
@@ -308,9 +294,8 @@ TEST_P(Winograd, AddsATensor) {
     const auto x = in_layout(p.x, x_layout), lying = in_layout(addend, ImageLayout::pixels);
     for_each_instruction_set([&] {
       auto y = in_place ? lying : full<float>(addend.shape(), NAN);
-      kernels::winograd_convolve(
-          p.shape, {x.data(), x_layout}, kernels::winograd_filters(p.shape, p.w.data()).data(), bias,
-          {y.data(), ImageLayout::pixels, nullptr, in_place ? y.data() : lying.data()});
+      kWinograd.forward(p.shape, {x.data(), x_layout}, kWinograd.filters(p.shape, p.w.data()).data(), bias,
+                        {y.data(), ImageLayout::pixels, nullptr, in_place ? y.data() : lying.data()});
       EXPECT_LE(max_error(as_planes(y, ImageLayout::pixels), expected, 1), tolerance());
     });
     if (HasFailure()) return;
