@@ -2,7 +2,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -48,13 +48,7 @@ constexpr Elementwise<T> kTable{add<T>, sum<T>, copy<T>};
 
 }  // namespace
 
-template <>
-const Elementwise<float>& compiled_for<Elementwise<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const Elementwise<double>& compiled_for<Elementwise<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

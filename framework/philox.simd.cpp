@@ -1,6 +1,6 @@
 #include "strata/framework/philox.hpp"
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -18,9 +18,6 @@ constexpr RandomBits kTable{fill};
 
 }  // namespace
 
-template <>
-const RandomBits& compiled_for<RandomBits, InstructionSet::STRATA_ISA>() {
-  return kTable;
-}
+STRATA_KERNEL_TABLE(kTable);
 
 }  // namespace strata::kernels

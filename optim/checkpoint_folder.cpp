@@ -1,7 +1,10 @@
 #include "strata/optim/checkpoint_folder.hpp"
 
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <dirent.h>
+#include <memory>
 #include <system_error>
 
 #include "strata/framework/error.hpp"
@@ -47,13 +50,30 @@ std::filesystem::path CheckpointFolder::path_of(Index step) const {
 
 std::map<Index, std::filesystem::path> CheckpointFolder::all() const {
   std::map<Index, std::filesystem::path> found;
-  std::error_code error;
-  for (auto entry = std::filesystem::directory_iterator(options_.folder, error);
-       !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
-    if (const auto step = step_of(entry->path().filename().string())) found.emplace(*step, entry->path());
-  if (error && error != std::errc::no_such_file_or_directory)
-    throw DataError(in_quotes(options_.folder) + ": cannot read the folder: " + error.message());
+  for (const auto& path : entries())
+    if (const auto step = step_of(path.filename().string())) found.emplace(*step, path);
   return found;
+}
+
+// By readdir, because std::filesystem::directory_iterator ends the program where memory runs out (libstdc++
+// 12).
+std::vector<std::filesystem::path> CheckpointFolder::entries() const {
+  const auto fail = [&](int code) {
+    throw DataError(in_quotes(options_.folder) +
+                    ": cannot read the folder: " + std::generic_category().message(code));
+  };
+  const auto close = [](DIR* open) { closedir(open); };
+  const std::unique_ptr<DIR, decltype(close)> folder(opendir(options_.folder.c_str()), close);
+  if (!folder && errno == ENOENT) return {};
+  if (!folder) fail(errno);
+  std::vector<std::filesystem::path> paths;
+  while (true) {
+    errno = 0;
+    const dirent* entry = readdir(folder.get());
+    if (!entry && errno != 0) fail(errno);
+    if (!entry) return paths;
+    paths.push_back(std::filesystem::path(options_.folder) / entry->d_name);
+  }
 }
 
 std::optional<Index> CheckpointFolder::newest() const {
@@ -72,13 +92,11 @@ void CheckpointFolder::prepare() const {
   std::error_code error;
   std::filesystem::create_directories(options_.folder, error);
   if (error) throw DataError(in_quotes(options_.folder) + ": cannot create the folder: " + error.message());
-  for (auto entry = std::filesystem::directory_iterator(options_.folder, error);
-       !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.ends_with(".tmp") && (name.starts_with(".step-") || name.starts_with(".best.safetensors."))) {
-      std::error_code ignored;
-      std::filesystem::remove(entry->path(), ignored);
-    }
+  for (const auto& path : entries()) {
+    const std::string name = path.filename().string();
+    std::error_code ignored;
+    if (name.ends_with(".tmp") && (name.starts_with(".step-") || name.starts_with(".best.safetensors.")))
+      std::filesystem::remove(path, ignored);
   }
 }
 

@@ -31,6 +31,8 @@ class CheckpointFolder {
   void prune() const;
 
  private:
+  /// Nothing if there is no folder yet. Throws DataError if it cannot be read.
+  std::vector<std::filesystem::path> entries() const;
   std::map<Index, std::filesystem::path> all() const;
 
   CheckpointOptions options_;

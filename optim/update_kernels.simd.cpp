@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -107,13 +107,7 @@ constexpr Updates<T> kTable{sgd<T>,  momentum<T>,       adagrad<T>, rms_prop<T>,
 
 }  // namespace
 
-template <>
-const Updates<float>& compiled_for<Updates<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const Updates<double>& compiled_for<Updates<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

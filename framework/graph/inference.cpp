@@ -29,7 +29,6 @@ struct Inference<T>::State {
   explicit State(const Layer<T>& of) : net(of.clone()) { net->eval(); }
 
   PlanPointer<T> plan_for(std::vector<Shape> inputs) {
-    constexpr std::size_t kMostPlans = 16;
     PlanKey key = PlanKey::now(std::move(inputs));
     const std::lock_guard lock(mutex);
     auto known =
@@ -37,7 +36,7 @@ struct Inference<T>::State {
     if (known == plans.end()) {
       const std::size_t count = key.inputs.size();
       auto plan = std::make_shared<const InferencePlan<T>>(flat(*net, count), std::move(key), prepared);
-      if (plans.size() == kMostPlans) plans.pop_back();
+      if (plans.size() == kMostShapes) plans.pop_back();
       plans.insert(plans.begin(), std::move(plan));
     } else {
       std::rotate(plans.begin(), known, known + 1);
@@ -45,25 +44,40 @@ struct Inference<T>::State {
     return plans.front();
   }
 
-  /// Samples of a part: of x as a whole if the network has to see it so, or gains nothing. Measured, resnet
-  /// and vgg on 32x32 images with one thread: parts of 8 images take 0.83 and 1.03 of the time of 64 at once.
-  /// Smaller ones cost more: each reads all weights anew.
-  Index part_of(const Tensor<T>& x) const {
+  /// Samples of a part of x: all of them if the network has to see it as a whole, or gains nothing. Measured,
+  /// resnet and vgg on 32x32 images with one thread: parts of 8 images take 0.83 and 1.03 of the time of 64
+  /// at once. Smaller ones cost more: each reads all weights anew.
+  Index choose_part(const Shape& x) const {
     constexpr Index kCache = Index{1} << 20;  // bytes of a layer's input and output
-    constexpr Index kFewest = 8;
-    const Index samples = x.dimension() == 0 ? 0 : static_cast<Index>(x.shape()[0]);
-    if (samples < 2 * kFewest || FiniteChecks::active() || !net->is_per_sample()) return samples;
+    const auto samples = static_cast<Index>(x[0]);
+    if (!net->is_per_sample()) return samples;
     Index most = 1;
-    for (const auto& step : net->steps(x.shape()))
+    for (const auto& step : net->steps(x))
       most = std::max(most, element_count(step.input) + element_count(step.output));
     const Index bytes = std::max<Index>(1, most / samples * Index{sizeof(T)});
     const Index parts = samples / std::max(kFewest, kCache / bytes);
     return parts < 2 ? samples : (samples + parts - 1) / parts;
   }
 
+  Index part_of(const Shape& x) {
+    const Index samples = x.empty() ? 0 : static_cast<Index>(x[0]);
+    if (samples < 2 * kFewest || FiniteChecks::active()) return samples;
+    const std::lock_guard lock(mutex);
+    auto known = std::find_if(part_sizes.begin(), part_sizes.end(), [&](const auto& of) { return of.first == x; });
+    if (known == part_sizes.end()) {
+      if (part_sizes.size() == kMostShapes) part_sizes.pop_back();
+      known = part_sizes.insert(part_sizes.begin(), {x, choose_part(x)});
+    }
+    return known->second;
+  }
+
+  static constexpr std::size_t kMostShapes = 16;  // for which plans are kept
+  static constexpr Index kFewest = 8;             // samples of a part
+
   std::unique_ptr<Layer<T>> net;
-  std::mutex mutex;                   // of what follows
-  std::vector<PlanPointer<T>> plans;  // that used last first
+  std::mutex mutex;                            // of what follows
+  std::vector<PlanPointer<T>> plans;           // that used last first
+  std::vector<std::pair<Shape, Index>> part_sizes;  // the shape of x, and the samples of a part
   Prepared prepared;
 };
 
@@ -84,7 +98,7 @@ const Layer<T>& Inference<T>::network() const {
 template <class T>
 Tensor<T> Inference<T>::operator()(Tensor<T> x) const {
   const Shape shape = x.shape();
-  const Index part = state_->part_of(x);
+  const Index part = state_->part_of(shape);
   const auto samples = shape.empty() ? part : static_cast<Index>(shape[0]);
   if (part >= samples) return std::move(state_->plan_for({shape})->infer(detail::one(std::move(x)))[0]);
   // Threads meet only at the end.

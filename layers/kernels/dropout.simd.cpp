@@ -1,7 +1,7 @@
 #include "strata/layers/kernels/dropout.hpp"
 
 #include "strata/framework/philox.hpp"
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/simd/bit_mask.hpp"
 
 namespace strata::kernels {
@@ -44,17 +44,8 @@ constexpr MaskedScale<T> kTable{apply<T>};
 
 }  // namespace
 
-template <>
-const DropoutMask& compiled_for<DropoutMask, InstructionSet::STRATA_ISA>() {
-  return kDraw;
-}
-template <>
-const MaskedScale<float>& compiled_for<MaskedScale<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const MaskedScale<double>& compiled_for<MaskedScale<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kDraw);
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

@@ -1,6 +1,6 @@
 #include "strata/layers/kernels/rectifier.hpp"
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/simd/bit_mask.hpp"
 
 namespace strata::kernels {
@@ -125,13 +125,7 @@ constexpr Rectifier<T> kTable{forward<T>,     backward<T>,     infer<T>,
 
 }  // namespace
 
-template <>
-const Rectifier<float>& compiled_for<Rectifier<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const Rectifier<double>& compiled_for<Rectifier<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

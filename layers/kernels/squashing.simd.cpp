@@ -4,7 +4,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -80,13 +80,7 @@ constexpr Squashing<T> kTable{sigmoid<T>, tanh<T>};
 
 }  // namespace
 
-template <>
-const Squashing<float>& compiled_for<Squashing<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const Squashing<double>& compiled_for<Squashing<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

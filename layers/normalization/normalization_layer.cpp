@@ -144,10 +144,11 @@ Tensor<T> NormalizationLayer<T>::do_forward(Tensor<T> x, Record& record) {
     normalize(std::move(x), {.y = y.data()}, kept);
     return y;
   }
+  const auto affine = this->affine();
   kept = begin(x.shape());
   const normalization::Sets all = sets_of(x.shape(), kept.frozen);
   take_in(kept.frozen ? normalization::Statistics() : reference::statistics(all, x.data()), x.shape(), kept);
-  reference::normalize(all, x.data(), kept.statistics, affine(), eps_, y.data());
+  reference::normalize(all, x.data(), kept.statistics, affine, eps_, y.data());
   kept.x = std::move(x);
   return y;
 }

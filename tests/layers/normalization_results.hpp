@@ -1,6 +1,10 @@
 // What the reference makes of a normalizing layer's tensors.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include "strata/layers/reference/normalization.hpp"
 
 namespace strata::testing {
@@ -23,16 +27,28 @@ inline ReferenceResult reference_norm(const normalization::Sets& sets, const Ten
                                       const Tensor<double>& dy, double eps,
                                       const std::vector<double>& mean = {},
                                       const std::vector<double>& variance = {}) {
+  // In long double: sums of tens of thousands of doubles round more than a test allows.
+  using Wide = long double;
+  const auto wide = [](const Tensor<double>& values) {
+    return std::vector<Wide>(values.begin(), values.end());
+  };
+  const auto narrow = [](const std::vector<Wide>& values, const Shape& shape) {
+    auto result = empty<double>(shape);
+    std::copy(values.begin(), values.end(), result.begin());
+    return result;
+  };
   const bool frozen = !mean.empty();
+  const auto wide_x = wide(x), wide_gamma = wide(gamma), wide_beta = wide(beta), wide_dy = wide(dy);
   const auto statistics =
-      frozen ? normalization::Statistics{mean, variance} : reference::statistics(sets, x.data());
-  const normalization::Affine<double> affine{gamma.data(), beta.data()};
-  const Shape channels{static_cast<std::size_t>(sets.channels)};
-  ReferenceResult r{statistics.mean,          statistics.variance,     empty<double>(x.shape()),
-                    empty<double>(x.shape()), empty<double>(channels), empty<double>(channels)};
-  reference::normalize(sets, x.data(), statistics, affine, eps, r.y.data());
-  reference::normalize_backward(sets, x.data(), dy.data(), statistics, affine, eps, frozen, r.dx.data(),
-                                r.dgamma.data(), r.dbeta.data());
+      frozen ? normalization::Statistics{mean, variance} : reference::statistics(sets, wide_x.data());
+  const normalization::Affine<Wide> affine{wide_gamma.data(), wide_beta.data()};
+  const auto count = static_cast<std::size_t>(sets.channels);
+  std::vector<Wide> y(x.size()), dx(x.size()), dgamma(count), dbeta(count);
+  reference::normalize(sets, wide_x.data(), statistics, affine, eps, y.data());
+  reference::normalize_backward(sets, wide_x.data(), wide_dy.data(), statistics, affine, eps, frozen,
+                                dx.data(), dgamma.data(), dbeta.data());
+  ReferenceResult r{statistics.mean,       statistics.variance,     narrow(y, x.shape()),
+                    narrow(dx, x.shape()), narrow(dgamma, {count}), narrow(dbeta, {count})};
   for (Index set = 0; set < sets.count; ++set)
     reference::for_each_element(sets, set, [&](Index i, Index c) {
       const double term = gamma.data()[c] * dy.data()[i] / std::sqrt(statistics.variance[set] + eps);

@@ -4,7 +4,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 
 namespace strata::kernels {
@@ -115,9 +115,6 @@ constexpr Depthwise kTable{correlate, add_products};
 
 }  // namespace
 
-template <>
-const Depthwise& compiled_for<Depthwise, InstructionSet::STRATA_ISA>() {
-  return kTable;
-}
+STRATA_KERNEL_TABLE(kTable);
 
 }  // namespace strata::kernels

@@ -5,7 +5,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 
 namespace strata::kernels {
@@ -134,9 +134,6 @@ constexpr Direct kTable{multiply};
 
 }  // namespace
 
-template <>
-const Direct& compiled_for<Direct, InstructionSet::STRATA_ISA>() {
-  return kTable;
-}
+STRATA_KERNEL_TABLE(kTable);
 
 }  // namespace strata::kernels

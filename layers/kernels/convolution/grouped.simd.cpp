@@ -5,7 +5,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 
 namespace strata::kernels {
@@ -287,9 +287,6 @@ constexpr Grouped kTable{kLanes, to_sheets, from_sheets, correlate, add_products
 
 }  // namespace
 
-template <>
-const Grouped& compiled_for<Grouped, InstructionSet::STRATA_ISA>() {
-  return kTable;
-}
+STRATA_KERNEL_TABLE(kTable);
 
 }  // namespace strata::kernels

@@ -4,7 +4,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -148,9 +148,6 @@ constexpr PixelLayout kTable{kLanes, to_pixels, from_pixels, copy};
 
 }  // namespace
 
-template <>
-const PixelLayout& compiled_for<PixelLayout, InstructionSet::STRATA_ISA>() {
-  return kTable;
-}
+STRATA_KERNEL_TABLE(kTable);
 
 }  // namespace strata::kernels

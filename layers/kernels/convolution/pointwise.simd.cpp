@@ -2,7 +2,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -58,9 +58,6 @@ constexpr Panels kTable{gather, scatter_and_rectify};
 
 }  // namespace
 
-template <>
-const Panels& compiled_for<Panels, InstructionSet::STRATA_ISA>() {
-  return kTable;
-}
+STRATA_KERNEL_TABLE(kTable);
 
 }  // namespace strata::kernels

@@ -2,7 +2,7 @@
 
 #include <xsimd/xsimd.hpp>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -369,9 +369,6 @@ constexpr WinogradFamily kFamily{kTable<3>, kTable<5>};
 
 }  // namespace
 
-template <>
-const WinogradFamily& compiled_for<WinogradFamily, InstructionSet::STRATA_ISA>() {
-  return kFamily;
-}
+STRATA_KERNEL_TABLE(kFamily);
 
 }  // namespace strata::kernels

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization/loops.hpp"
 
@@ -127,13 +127,7 @@ constexpr PlaneNormalization<T> kTable{forward<T>, backward<T>};
 
 }  // namespace
 
-template <>
-const PlaneNormalization<float>& compiled_for<PlaneNormalization<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const PlaneNormalization<double>& compiled_for<PlaneNormalization<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

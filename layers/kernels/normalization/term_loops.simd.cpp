@@ -1,6 +1,6 @@
 #include "strata/layers/kernels/normalization/term_loops.hpp"
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 
 // Plain loops, which the compiler turns into vector code for each instruction set.
 namespace strata::kernels {
@@ -68,13 +68,7 @@ constexpr NormalizationTerms<T> kTable{moments<T>, any_coefficients<T>, any_pull
 
 }  // namespace
 
-template <>
-const NormalizationTerms<float>& compiled_for<NormalizationTerms<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const NormalizationTerms<double>& compiled_for<NormalizationTerms<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization/loops.hpp"
 
@@ -318,13 +318,7 @@ constexpr Normalization<T> kTable{pilot<T>,
 
 }  // namespace
 
-template <>
-const Normalization<float>& compiled_for<Normalization<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const Normalization<double>& compiled_for<Normalization<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

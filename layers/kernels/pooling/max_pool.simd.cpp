@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/pooling/max_pool_vectors.hpp"
 
@@ -264,24 +264,9 @@ constexpr MaxPool<T, Position> kTable{forward<T, Position>, backward<T, Position
 
 }  // namespace
 
-template <>
-const MaxPool<float, std::uint8_t>& compiled_for<MaxPool<float, std::uint8_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<float, std::uint8_t>;
-}
-template <>
-const MaxPool<float, std::uint32_t>&
-compiled_for<MaxPool<float, std::uint32_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<float, std::uint32_t>;
-}
-template <>
-const MaxPool<double, std::uint8_t>&
-compiled_for<MaxPool<double, std::uint8_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<double, std::uint8_t>;
-}
-template <>
-const MaxPool<double, std::uint32_t>&
-compiled_for<MaxPool<double, std::uint32_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<double, std::uint32_t>;
-}
+STRATA_KERNEL_TABLE(kTable<float, std::uint8_t>);
+STRATA_KERNEL_TABLE(kTable<float, std::uint32_t>);
+STRATA_KERNEL_TABLE(kTable<double, std::uint8_t>);
+STRATA_KERNEL_TABLE(kTable<double, std::uint32_t>);
 
 }  // namespace strata::kernels

@@ -6,7 +6,8 @@
 namespace strata {
 namespace {
 
-/// body(the kernels for positions of this type, the positions from `first` on).
+/// body(the kernels for positions of this type, the positions from `first` on). Nothing for images of double
+/// of pixels, which there are none of.
 template <class T, template <class, class> class Kernels, class Positions, class Body>
 void visit(Positions& positions, Index first, const Body& body) {
   std::visit(
@@ -58,20 +59,26 @@ void MaxPoolParts<T>::backward(Index first, Index count, const T* dy_planes, T* 
   });
 }
 
+// Only images of float are ever of pixels.
 template <class T>
-void MaxPoolParts<T>::forward_pixels(Index first, Index count, const T* x_images, T* y_images) {
-  const Index begin = first * channels_ * plane_out();
-  visit<T, kernels::MaxPoolPixels>(positions_, begin, [&](const auto& kernel, auto* positions) {
-    kernel.forward(x_images, y_images, positions, count, channels_, geometry_);
-  });
+void MaxPoolParts<T>::forward_pixels([[maybe_unused]] Index first, [[maybe_unused]] Index count,
+                                     [[maybe_unused]] const T* x_images, [[maybe_unused]] T* y_images) {
+  if constexpr (std::is_same_v<T, float>)
+    visit<T, kernels::MaxPoolPixels>(
+        positions_, first * channels_ * plane_out(), [&](const auto& kernel, auto* positions) {
+          kernel.forward(x_images, y_images, positions, count, channels_, geometry_);
+        });
 }
 
 template <class T>
-void MaxPoolParts<T>::backward_pixels(Index first, Index count, const T* dy_images, T* dx_images) const {
-  const Index begin = first * channels_ * plane_out();
-  visit<T, kernels::MaxPoolPixels>(positions_, begin, [&](const auto& kernel, auto* positions) {
-    kernel.backward(dy_images, positions, dx_images, count, channels_, geometry_);
-  });
+void MaxPoolParts<T>::backward_pixels([[maybe_unused]] Index first, [[maybe_unused]] Index count,
+                                      [[maybe_unused]] const T* dy_images,
+                                      [[maybe_unused]] T* dx_images) const {
+  if constexpr (std::is_same_v<T, float>)
+    visit<T, kernels::MaxPoolPixels>(
+        positions_, first * channels_ * plane_out(), [&](const auto& kernel, auto* positions) {
+          kernel.backward(dy_images, positions, dx_images, count, channels_, geometry_);
+        });
 }
 
 template <class T>

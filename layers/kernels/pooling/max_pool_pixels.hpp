@@ -8,7 +8,7 @@
 namespace strata::kernels {
 
 /// Images (h, w, channels) to (out_h, out_w, channels), like MaxPool; `channels` is a multiple of
-/// kPixelChannels.
+/// kPixelChannels. Of float: only such images are ever of pixels.
 template <class T, class Position>
 struct MaxPoolPixels {
   void (*forward)(const T* x, T* y, Position* positions, Index images, Index channels,

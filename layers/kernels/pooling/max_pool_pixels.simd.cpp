@@ -1,6 +1,6 @@
 #include "strata/layers/kernels/pooling/max_pool_pixels.hpp"
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/pooling/max_pool_vectors.hpp"
 
@@ -100,25 +100,7 @@ constexpr MaxPoolPixels<T, Position> kTable{forward<T, Position>, backward<T, Po
 
 }  // namespace
 
-template <>
-const MaxPoolPixels<float, std::uint8_t>&
-compiled_for<MaxPoolPixels<float, std::uint8_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<float, std::uint8_t>;
-}
-template <>
-const MaxPoolPixels<float, std::uint32_t>&
-compiled_for<MaxPoolPixels<float, std::uint32_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<float, std::uint32_t>;
-}
-template <>
-const MaxPoolPixels<double, std::uint8_t>&
-compiled_for<MaxPoolPixels<double, std::uint8_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<double, std::uint8_t>;
-}
-template <>
-const MaxPoolPixels<double, std::uint32_t>&
-compiled_for<MaxPoolPixels<double, std::uint32_t>, InstructionSet::STRATA_ISA>() {
-  return kTable<double, std::uint32_t>;
-}
+STRATA_KERNEL_TABLE(kTable<float, std::uint8_t>);
+STRATA_KERNEL_TABLE(kTable<float, std::uint32_t>);
 
 }  // namespace strata::kernels

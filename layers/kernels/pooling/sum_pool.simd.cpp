@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/simd/vectors.hpp"
 
 // Plain loops, mostly, which the compiler turns into vector code for each instruction set: for that, strides
@@ -211,13 +211,7 @@ constexpr SumPool<T> kTable{sum<T>, spread<T>, mean<T>};
 
 }  // namespace
 
-template <>
-const SumPool<float>& compiled_for<SumPool<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const SumPool<double>& compiled_for<SumPool<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

@@ -1,6 +1,6 @@
 #include "strata/layers/kernels/product/thin_products.hpp"
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/simd/batches.hpp"
 
@@ -121,13 +121,7 @@ constexpr ThinProducts<T> kTable{multiply<T>, multiply_transposed<T>};
 
 }  // namespace
 
-template <>
-const ThinProducts<float>& compiled_for<ThinProducts<float>, InstructionSet::STRATA_ISA>() {
-  return kTable<float>;
-}
-template <>
-const ThinProducts<double>& compiled_for<ThinProducts<double>, InstructionSet::STRATA_ISA>() {
-  return kTable<double>;
-}
+STRATA_KERNEL_TABLE(kTable<float>);
+STRATA_KERNEL_TABLE(kTable<double>);
 
 }  // namespace strata::kernels

@@ -5,6 +5,7 @@
 
 #include "strata/framework/graph/graph.hpp"
 #include "strata/strata.hpp"
+#include "tests/framework/kernels_only.hpp"
 
 namespace strata {
 namespace {
@@ -265,6 +266,7 @@ class Probe final : public Layer<float> {
 };
 
 TEST(Graph, CopiesOnlyWhatIsStillNeeded) {
+  const KernelsOnly kernels_only;
   Graph<float> net;
   net.input("x")
       .add("first", Probe{}, "x")

@@ -5,6 +5,7 @@
 
 #include "strata/framework/graph/summary.hpp"
 #include "strata/strata.hpp"
+#include "tests/framework/kernels_only.hpp"
 
 namespace strata {
 namespace {
@@ -60,6 +61,7 @@ TEST(Summary, HasARowPerLayerAndTotals) {
 }
 
 TEST(Summary, NamesTheAlgorithmOfAConvolution) {
+  const KernelsOnly kernels_only;
   const Summary table =
       summary(Sequential<float>{Conv2D<float>{16, 16, 3}, Conv2D<float>{16, 16, 3, {.winograd = false}}},
               {2, 16, 12, 12});

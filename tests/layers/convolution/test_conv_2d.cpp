@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "strata/layers/kernels/convolution/pixels.hpp"
+#include "tests/framework/kernels_only.hpp"
 #include "tests/layers/random_cases.hpp"
 
 namespace strata {
@@ -140,6 +141,7 @@ TEST(Conv2D, StartsWithinPyTorchsBounds) {
 }
 
 TEST(Conv2D, DescribesItself) {
+  const KernelsOnly kernels_only;
   EXPECT_EQ(Conv2D<float>(3, 32, 3, {.padding = 1, .bias = false}).options(),
             "3 -> 32, kernel 3x3, padding 1, no bias");
   EXPECT_EQ(Conv2D<float>(4, 8, {3, 5}, {.stride = {2, 1}, .dilation = 2, .groups = 4}).options(),
@@ -158,6 +160,7 @@ TEST(Conv2D, DescribesItself) {
 // few), and more than two tiles of 4x4, of which it cuts up to four into smaller ones for 3x3; the direct
 // algorithm, output channels that fill half of its vectors, or groups that fill them.
 TEST(Conv2D, ChoosesTheAlgorithmByTheShape) {
+  const KernelsOnly kernels_only;
   const Conv2D<float> padded(32, 32, 3, {.padding = 1});
   EXPECT_EQ(padded.algorithm({2, 32, 4, 4}), "direct");
   EXPECT_EQ(padded.algorithm({1, 32, 4, 8}), "direct");

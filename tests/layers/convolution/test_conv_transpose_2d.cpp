@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/framework/kernels_only.hpp"
 #include "tests/layers/random_cases.hpp"
 
 namespace strata {
@@ -142,6 +143,7 @@ TEST(ConvTranspose2D, StartsWithinPyTorchsBounds) {
 }
 
 TEST(ConvTranspose2D, DescribesItself) {
+  const KernelsOnly kernels_only;
   ConvTranspose2D<float> layer(8, 4, 4, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2});
   EXPECT_EQ(layer.options(), "8 -> 4, kernel 4x4, stride 2, padding 1, output padding 1, groups 2");
   EXPECT_EQ(layer.output_shape({3, 8, 5, 6}), (Shape{3, 4, 11, 13}));

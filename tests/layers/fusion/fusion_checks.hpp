@@ -5,17 +5,19 @@
 #include <map>
 #include <optional>
 
+#include "tests/framework/kernels_only.hpp"
 #include "tests/layers/layer_checks.hpp"
 
 namespace strata::testing {
 
-/// Restores the switch.
+/// Restores the switch; reference layers are never fused.
 class FusionTest : public ::testing::Test {
  protected:
   ~FusionTest() override { set_fusion(before_); }
 
  private:
   bool before_ = fusion();
+  KernelsOnly kernels_only_;
 };
 
 /// A network to be fused, its twin to be run one by one, both for each instruction set, and the truth.

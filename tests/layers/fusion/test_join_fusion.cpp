@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/framework/kernels_only.hpp"
 #include "tests/layers/layer_checks.hpp"
 #include "tests/layers/random_cases.hpp"
 
@@ -26,6 +27,7 @@ class JoinFusion : public ::testing::Test {
   }
 
  private:
+  KernelsOnly kernels_only_;
   bool fusion_ = fusion();
   int threads_ = num_threads();
 };
