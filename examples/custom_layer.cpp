@@ -68,7 +68,7 @@ int main() {
       parameter->value -= 0.5f * parameter->gradient;  // gradient descent
     if (step % 250 == 0) std::cout << "step " << step << "  loss " << value << '\n';
   }
-  const double accuracy = st::accuracy(net.infer(points), inside);
+  const double accuracy = st::accuracy(st::Inference<float>{net}(points), inside);
   std::cout << "accuracy " << accuracy << '\n';
   return accuracy > 0.95 ? 0 : 1;
 }

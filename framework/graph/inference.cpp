@@ -30,17 +30,25 @@ struct Inference<T>::State {
 
   PlanPointer<T> plan_for(std::vector<Shape> inputs) {
     PlanKey key = PlanKey::now(std::move(inputs));
+    if (PlanPointer<T> known = find(key)) return known;
+    // Nothing is locked meanwhile: a thread that waits for others to prepare weights may take on other work,
+    // which may need this model too.
+    const std::size_t count = key.inputs.size();
+    auto plan = std::make_shared<const InferencePlan<T>>(flat(*net, count), key, prepared);
+    if (PlanPointer<T> known = find(key)) return known;
     const std::lock_guard lock(mutex);
-    auto known =
+    if (plans.size() == kMostShapes) plans.pop_back();
+    plans.insert(plans.begin(), plan);
+    return plan;
+  }
+
+  /// Null if there is none.
+  PlanPointer<T> find(const PlanKey& key) {
+    const std::lock_guard lock(mutex);
+    const auto known =
         std::find_if(plans.begin(), plans.end(), [&](const auto& plan) { return plan->key() == key; });
-    if (known == plans.end()) {
-      const std::size_t count = key.inputs.size();
-      auto plan = std::make_shared<const InferencePlan<T>>(flat(*net, count), std::move(key), prepared);
-      if (plans.size() == kMostShapes) plans.pop_back();
-      plans.insert(plans.begin(), std::move(plan));
-    } else {
-      std::rotate(plans.begin(), known, known + 1);
-    }
+    if (known == plans.end()) return nullptr;
+    std::rotate(plans.begin(), known, known + 1);
     return plans.front();
   }
 
@@ -63,7 +71,8 @@ struct Inference<T>::State {
     const Index samples = x.empty() ? 0 : static_cast<Index>(x[0]);
     if (samples < 2 * kFewest || FiniteChecks::active()) return samples;
     const std::lock_guard lock(mutex);
-    auto known = std::find_if(part_sizes.begin(), part_sizes.end(), [&](const auto& of) { return of.first == x; });
+    auto known =
+        std::find_if(part_sizes.begin(), part_sizes.end(), [&](const auto& of) { return of.first == x; });
     if (known == part_sizes.end()) {
       if (part_sizes.size() == kMostShapes) part_sizes.pop_back();
       known = part_sizes.insert(part_sizes.begin(), {x, choose_part(x)});
@@ -75,8 +84,8 @@ struct Inference<T>::State {
   static constexpr Index kFewest = 8;             // samples of a part
 
   std::unique_ptr<Layer<T>> net;
-  std::mutex mutex;                            // of what follows
-  std::vector<PlanPointer<T>> plans;           // that used last first
+  std::mutex mutex;                                 // of what follows
+  std::vector<PlanPointer<T>> plans;                // that used last first
   std::vector<std::pair<Shape, Index>> part_sizes;  // the shape of x, and the samples of a part
   Prepared prepared;
 };

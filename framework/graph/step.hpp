@@ -5,6 +5,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -59,15 +60,18 @@ class InferenceStep : public Step {
 /// object for each node with which a stretch begins.
 class Prepared {
  public:
-  /// The object of this node, made by the first that asks.
+  /// The object of this node, made by the first that asks. `make` must not run loops in parallel: others
+  /// wait.
   template <class Object, class Make>
   std::shared_ptr<Object> get(std::size_t node, const Make& make) {
+    const std::lock_guard lock(mutex_);
     if (node >= objects_.size()) objects_.resize(node + 1);
     if (!objects_[node]) objects_[node] = std::shared_ptr<Object>(make());
     return std::static_pointer_cast<Object>(objects_[node]);
   }
 
  private:
+  std::mutex mutex_;
   std::vector<std::shared_ptr<void>> objects_;
 };
 

@@ -1,5 +1,6 @@
 #include "strata/layers/fusion/folded_convolution.hpp"
 
+#include <mutex>
 #include <optional>
 
 #include "strata/layers/add.hpp"
@@ -16,6 +17,8 @@ namespace {
 template <class T>
 class FoldedWeights {
  public:
+  using Filters = kernels::ConvolutionFilters<T>;
+
   FoldedWeights(const Conv2D<T>& convolution, const NormalizationLayer<T>* norm)
       : weight_(convolution.weight().value) {
     const auto map = norm ? norm->frozen_map() : std::nullopt;
@@ -36,18 +39,29 @@ class FoldedWeights {
 
   /// Null if there is none.
   const T* bias() const { return bias_ ? bias_->data() : nullptr; }
-  /// In the form that the algorithm for this shape wants.
-  std::shared_ptr<const kernels::ConvolutionFilters<T>> filters(const kernels::ConvolutionShape& shape) {
-    for (const auto& known : filters_)
-      if (known->serve(shape)) return known;
-    filters_.push_back(std::make_shared<const kernels::ConvolutionFilters<T>>(shape, weight_.data()));
-    return filters_.back();
+  /// In the form that the algorithm for this shape wants. From several threads at once.
+  std::shared_ptr<const Filters> filters(const kernels::ConvolutionShape& shape) {
+    if (auto known = find(shape)) return known;
+    auto made = std::make_shared<const Filters>(shape, weight_.data());  // in parallel: nothing is locked
+    if (auto known = find(shape)) return known;
+    const std::lock_guard lock(mutex_);
+    filters_.push_back(made);
+    return made;
   }
 
  private:
+  /// Null if there are none yet.
+  std::shared_ptr<const Filters> find(const kernels::ConvolutionShape& shape) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& known : filters_)
+      if (known->serve(shape)) return known;
+    return nullptr;
+  }
+
   Tensor<T> weight_;
   std::optional<Tensor<T>> bias_;
-  std::vector<std::shared_ptr<const kernels::ConvolutionFilters<T>>> filters_;
+  std::mutex mutex_;  // of filters_
+  std::vector<std::shared_ptr<const Filters>> filters_;
 };
 
 template <class T>

@@ -60,7 +60,7 @@ Tensor<T> ImageNorm<T>::emit() const {
   if (layouts_.x == ImageLayout::planes) return tail_.emit(kept_);
   const Images in(shape());
   const MaxPool2D<T>* const pool = tail_.pool;
-  if (pool) kept_.parts.emplace(pool->pooling()).begin(shape());
+  if (pool) kept_.parts = pool->parts(shape());
   auto y = empty<T>(pool ? pool->output_shape(shape()) : shape());
   const Images out(y.shape());
   images_.for_each([&](Index first, Index count) {

@@ -8,8 +8,7 @@ Tensor<T> NormTail<T>::make(const Shape& x, Kept& kept, const Run& run) const {
   auto y = empty<T>(pool ? pool->output_shape(x) : x);
   normalization::Output<T> output{.y = y.data(), .rectify = rectify};
   if (pool) {
-    MaxPoolParts<T>& parts = kept.parts.emplace(pool->pooling());
-    parts.begin(x);
+    MaxPoolParts<T>& parts = kept.parts.emplace(pool->parts(x));
     output.pool = [&](Index first, Index count, const T* values) {
       parts.forward(first, count, values, y.data() + first * parts.plane_out());
     };

@@ -1,3 +1,5 @@
+// Over the plain loop: 1. Philox in vectors of counters; 2. the mask has one bit a unit, an eighth of the
+// memory of bytes.
 #include "strata/layers/kernels/dropout.hpp"
 
 #include "strata/framework/philox.hpp"

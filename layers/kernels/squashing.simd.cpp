@@ -1,3 +1,5 @@
+// Over the plain loop: 1. xsimd's exponential in vectors, which the compiler cannot make of std::exp; 2.
+// memory is asked for ahead (kAhead).
 #include "strata/layers/kernels/squashing.hpp"
 
 #include <cstring>

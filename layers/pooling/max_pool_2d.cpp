@@ -4,6 +4,7 @@
 
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/framework/runtime/switches.hpp"
+#include "strata/layers/kernels/pooling/max_pool_parts.hpp"
 
 namespace strata {
 namespace {
@@ -23,7 +24,6 @@ void for_planes(const MaxPoolParts<T>& parts, const Shape& in, const Body& body)
 template <class T>
 Tensor<T> pool(const Pooling& pooling, const Tensor<T>& x, MaxPoolParts<T>& parts) {
   auto y = empty<T>(pooling.output_shape(x.shape()));
-  parts.begin(x.shape());
   for_planes(parts, x.shape(), [&](Index first, Index count) {
     parts.forward(first, count, x.data() + first * parts.plane_in(), y.data() + first * parts.plane_out());
   });
@@ -43,6 +43,11 @@ Shape MaxPool2D<T>::output_shape(const Shape& input) const {
 }
 
 template <class T>
+MaxPoolParts<T> MaxPool2D<T>::parts(const Shape& x) const {
+  return {kernel_geometry(pooling_, x, pooling_.output_shape(x)), x};
+}
+
+template <class T>
 Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x, Record& record) {
   if (uses_reference()) {
     auto y = empty<T>(pooling_.output_shape(x.shape()));
@@ -50,7 +55,7 @@ Tensor<T> MaxPool2D<T>::do_forward(Tensor<T> x, Record& record) {
                         record.keep(Places(y.size())).data());
     return y;
   }
-  return pool(pooling_, x, record.keep(MaxPoolParts<T>(pooling_)));
+  return pool(pooling_, x, record.keep(parts(x.shape())));
 }
 
 template <class T>
@@ -60,8 +65,8 @@ Tensor<T> MaxPool2D<T>::do_infer(Tensor<T> x) const {
     reference::max_pool<T>(reference_shape(pooling_, x.shape()), x.data(), y.data(), nullptr);
     return y;
   }
-  MaxPoolParts<T> parts(pooling_);
-  return pool(pooling_, x, parts);
+  MaxPoolParts<T> of_x = parts(x.shape());
+  return pool(pooling_, x, of_x);
 }
 
 template <class T>
@@ -72,9 +77,9 @@ Tensor<T> MaxPool2D<T>::do_backward(Tensor<T> dy, Record& record) {
                                  record.kept<Places>().data(), dx.data());
     return dx;
   }
-  const auto parts = record.take<MaxPoolParts<T>>();
-  for_planes(parts, dx.shape(), [&](Index first, Index count) {
-    parts.backward(first, count, dy.data() + first * parts.plane_out(), dx.data() + first * parts.plane_in());
+  const auto of_x = record.take<MaxPoolParts<T>>();
+  for_planes(of_x, dx.shape(), [&](Index first, Index count) {
+    of_x.backward(first, count, dy.data() + first * of_x.plane_out(), dx.data() + first * of_x.plane_in());
   });
   return dx;
 }

@@ -2,9 +2,12 @@
 #pragma once
 
 #include "strata/framework/layer.hpp"
-#include "strata/layers/kernels/pooling/max_pool_parts.hpp"
+#include "strata/layers/pooling/pooling.hpp"
 
 namespace strata {
+
+template <class T>
+class MaxPoolParts;
 
 struct MaxPool2DOptions {
   std::optional<Size2D> stride = std::nullopt;  ///< the window's size if not given
@@ -21,7 +24,8 @@ class MaxPool2D final : public Layer<T> {
   explicit MaxPool2D(Size2D window, MaxPool2DOptions options = {});
 
   Shape output_shape(const Shape& input) const override;
-  const Pooling& pooling() const { return pooling_; }
+  /// What pools an x of this shape part by part, for what runs more than this layer at once (layers/fusion).
+  MaxPoolParts<T> parts(const Shape& x) const;
   bool is_per_sample() const override { return true; }
   std::unique_ptr<Layer<T>> clone() const override { return std::make_unique<MaxPool2D>(*this); }
   std::string type() const override { return "MaxPool2D"; }

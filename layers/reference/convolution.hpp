@@ -38,8 +38,8 @@
 
 #include <vector>
 
-#include "strata/layers/kernels/convolution/convolution_shape.hpp"
 #include "strata/layers/reference/accumulator.hpp"
+#include "strata/layers/reference/convolution_shape.hpp"
 
 namespace strata::reference {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "strata/framework/tensor.hpp"
-#include "strata/layers/kernels/convolution/convolution_shape.hpp"
 #include "strata/layers/kernels/convolution/image_stream.hpp"
+#include "strata/layers/reference/convolution_shape.hpp"
 
 namespace strata::kernels {
 

@@ -18,8 +18,8 @@
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/tensor.hpp"
 #include "strata/layers/kernels/convolution/algorithms.hpp"
-#include "strata/layers/kernels/convolution/convolution_shape.hpp"
 #include "strata/layers/kernels/convolution/image_stream.hpp"
+#include "strata/layers/reference/convolution_shape.hpp"
 
 namespace strata::kernels {
 

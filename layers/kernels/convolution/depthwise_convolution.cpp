@@ -1,3 +1,7 @@
+// Depthwise convolution of narrow planes, for float. Over the grouped one:
+//   1. whole planes as single rows, one behind the other: rows of 8 or 16 columns fill vectors. A layer takes
+//      0.5 of the time on planes of 8x8 and 0.8 on 16x16 (AVX2, one thread), a network of a single image 0.9
+//      to 0.96.
 #include <algorithm>
 #include <bit>
 #include <cstdint>

@@ -1,3 +1,5 @@
+// Over three plain loops: 1. vectors of columns; 2. a tile of sums in registers, so that what is loaded
+// serves many of them; 3. heights of tiles that differ by one at most; 4. adjacent rows of a unrolled.
 #include "strata/layers/kernels/convolution/direct.hpp"
 
 #include <array>

@@ -1,3 +1,9 @@
+// Convolution without an im2col matrix, for float. Over the matrix products of im2col:
+//   1. channels innermost: a row of a window lies side by side in the padded image, and is multiplied there
+//      (direct.hpp); nothing is copied once for each tap.
+//   2. blocks of rows whose pixels stay in the L2 cache.
+//   3. bands of rows and columns whose windows see the same taps: zeros around the image are not multiplied.
+//   4. images that come, or go, as pixels are not converted.
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/convolution/algorithms.hpp"

@@ -1,3 +1,7 @@
+// The gradients of the direct convolution, by the same products. Over its forward pass:
+//   1. dx of a strided convolution goes phase by phase, each a correlation of stride 1: no zeros are put
+//      between the elements of dy and none multiplied.
+//   2. sums of dweight over pixels that the L1 cache holds, and partial ones for threads.
 #include <vector>
 
 #include "strata/framework/runtime/instruction_set.hpp"

@@ -1,3 +1,8 @@
+// Convolution as matrix products, of any type and any options. Over the plain loops:
+//   1. im2col: a window becomes a column, so that the sums are one matrix product, by OpenBLAS.
+//   2. blocks of columns that the L2 cache holds: the im2col matrix of a batch would go by memory twice.
+//   3. images of a few pixels share a block: a product with a handful of columns is slow.
+//   4. a 1x1 kernel, whose im2col matrix is the image, copies nothing.
 #include <algorithm>
 
 #include "strata/framework/runtime/blas.hpp"

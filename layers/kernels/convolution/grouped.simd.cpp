@@ -1,3 +1,5 @@
+// Over plain loops: 1. vectors of columns; 2. chains of taps that share a load; 3. blocks of rows in
+// registers.
 #include "strata/layers/kernels/convolution/grouped.hpp"
 
 #include <cstring>

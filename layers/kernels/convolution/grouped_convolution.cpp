@@ -1,3 +1,10 @@
+// Convolution with groups of few channels, depthwise above all, for float. Channels fill no vectors, so that
+// over the plain loops:
+//   1. vectors hold neighboring columns of a plane.
+//   2. planes are spread over sheets, padded and cut by the stride (grouped.hpp): every tap is a fixed
+//      distance, and strided convolutions load whole vectors.
+//   3. a row is loaded once for all taps that see it, and sums of eight rows stay in registers.
+//   4. narrow images lie side by side in a strip, to fill vectors.
 #include <numeric>
 #include <vector>
 

@@ -1,3 +1,5 @@
+// Over a plain loop: squares of vectors are transposed in registers, so that memory is read and written in
+// vectors on both sides.
 #include "strata/layers/kernels/convolution/pixels.hpp"
 
 #include <utility>

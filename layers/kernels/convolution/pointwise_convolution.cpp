@@ -1,3 +1,8 @@
+// Convolution by kernels of one pixel, for float: a matrix product of weights and planes. Over gemm:
+//   1. positions of several images side by side in a panel: small images make long rows, too.
+//   2. panels that the L2 cache holds, for inner loops that read them as they lie; OpenBLAS would copy both
+//      factors first.
+//   3. bias and rectifier on the way out of the panel.
 #include <algorithm>
 #include <vector>
 

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "strata/layers/kernels/convolution/convolution_shape.hpp"
+#include "strata/layers/reference/convolution_shape.hpp"
 
 namespace strata::kernels {
 

@@ -7,6 +7,13 @@
 // 36 multiplications in place of 144 for 3x3, 64 in place of 400 for 5x5 (Winograd 1980; Lavin and Gray, CVPR
 // 2016). Summed over channels, each of these "frequencies" is a matrix product. The gradient of the filter is
 // the transposed map: dg = G^T [(A dy A^T) * (B^T d B)] G.
+//
+// What winograd_convolution.cpp does with them, over the direct convolution:
+//   1. products of matrices (tiles, channels), one for each frequency, a quarter of the multiplications.
+//   2. blocks of tiles whose matrices stay in the L2 cache, from pixels to pixels.
+//   3. smaller tiles at the edges, and 2x2 where few tiles read many filters.
+//   4. both gradients in one pass, which makes dy pixels once.
+//   5. images that are made, and taken on, block by block (image_stream.hpp), and come or go as pixels.
 #pragma once
 
 #include "strata/layers/kernels/convolution/pixels.hpp"

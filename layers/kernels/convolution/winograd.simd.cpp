@@ -1,3 +1,6 @@
+// Over products with the matrices B, G and A: 1. rows for +p and -p are computed as sum and difference of
+// shared halves; 2. vectors of channels; 3. both dimensions of a tile in registers, each size of tile
+// unrolled.
 #include "strata/layers/kernels/convolution/winograd.hpp"
 
 #include <xsimd/xsimd.hpp>

@@ -16,8 +16,17 @@
 // L2 is large has its L3 far off: there, pieces are sets over samples, from wherever they lie, if those fit.
 // Sums are taken and added up in the same parts all the same: bits depend on the sizes alone.
 //
-// Sets of one run each go by planes instead (normalization_planes.hpp), and short runs of single samples,
-// where there are gamma and beta, by rows (normalization_rows.hpp).
+// The ladder, over the plain loops of layers/reference/normalization.hpp:
+//   1. one pass for both moments, of x less a first idea of its mean (kPilot), which rounds as little as two
+//   passes.
+//   2. pieces that fit the cache, so that x is read from memory once or twice and not three times.
+//   3. y = (x - center) scale + offset, one multiply-add an element; the like for dx (vector_loops.simd.cpp).
+//   4. threads take pieces; partial sums are added in the order of pieces.
+//   5. sets of one run each go by planes (planes.hpp), each read from memory once, sums and results in one
+//   call.
+//   6. short runs of single samples, where there are gamma and beta, go by rows (rows.hpp), which fill
+//   vectors.
+//   7. images that a convolution has just computed are taken from the cache (images.hpp).
 #include "strata/layers/kernels/normalization/normalization.hpp"
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// The inner loops of planes. Over those of pieces: moments, coefficients and results of a plane in one call,
+// while it lies in the first cache.
 #include "strata/layers/kernels/normalization/plane_loops.hpp"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// What the ways of normalizing share, by pieces (normalization.cpp), by planes (normalization_planes.hpp) and
-// by rows (normalization_rows.hpp): the problem, and the numbers that are computed once a set.
+// What the ways of normalizing share, by pieces (normalization.cpp), by planes (planes.hpp) and
+// by rows (rows.hpp): the problem, and the numbers that are computed once a set.
 #pragma once
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// The inner loops of pieces. Over the plain loops: 1. vectors along a run, or along channels where these lie
+// innermost; 2. several vectors of sums at a time, so that additions need not wait for each other; 3. float
+// terms are added in float a few at a time before they go to double.
 #include "strata/layers/kernels/normalization/vector_loops.hpp"
 
 #include <cmath>

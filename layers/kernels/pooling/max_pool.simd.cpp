@@ -1,3 +1,6 @@
+// Max pooling of planes. Over the plain loops: 1. vectors of neighboring windows, for strides of one and
+// two; 2. the place of the largest is kept as one byte beside it, by the comparison that chose it, so that
+// backward does not search.
 #include "strata/layers/kernels/pooling/max_pool.hpp"
 
 #include <utility>

@@ -21,28 +21,13 @@ void visit(Positions& positions, Index first, const Body& body) {
 }  // namespace
 
 template <class T>
-MaxPoolParts<T>::MaxPoolParts(const Pooling& pooling) : pooling_(pooling) {
-  if (pooling.window.h * pooling.window.w > 256) positions_ = Tensor<std::uint32_t>();
-}
-
-template <class T>
-MaxPoolParts<T>::MaxPoolParts(const MaxPoolParts&) = default;
-template <class T>
-MaxPoolParts<T>::MaxPoolParts(MaxPoolParts&&) noexcept = default;
-template <class T>
-MaxPoolParts<T>& MaxPoolParts<T>::operator=(const MaxPoolParts&) = default;
-template <class T>
-MaxPoolParts<T>& MaxPoolParts<T>::operator=(MaxPoolParts&&) noexcept = default;
-template <class T>
-MaxPoolParts<T>::~MaxPoolParts() = default;
-
-template <class T>
-void MaxPoolParts<T>::begin(const Shape& in) {
-  const Shape out = pooling_.output_shape(in);
-  channels_ = static_cast<Index>(in[1]);
-  geometry_ = kernel_geometry(pooling_, in, out);
-  std::visit([&]<class Position>(Tensor<Position>& positions) { positions = empty<Position>(out); },
-             positions_);
+MaxPoolParts<T>::MaxPoolParts(const kernels::PoolGeometry& geometry, const Shape& x)
+    : geometry_(geometry), channels_(static_cast<Index>(x[1])) {
+  const Shape places{x[0] * x[1] * static_cast<std::size_t>(plane_out())};
+  if (geometry.kh * geometry.kw > 256)
+    positions_ = empty<std::uint32_t>(places);
+  else
+    positions_ = empty<std::uint8_t>(places);
 }
 
 template <class T>
@@ -79,11 +64,6 @@ void MaxPoolParts<T>::backward_pixels([[maybe_unused]] Index first, [[maybe_unus
         positions_, first * channels_ * plane_out(), [&](const auto& kernel, auto* positions) {
           kernel.backward(dy_images, positions, dx_images, count, channels_, geometry_);
         });
-}
-
-template <class T>
-void MaxPoolParts<T>::end() {
-  std::visit([]<class Position>(Tensor<Position>& positions) { positions = Tensor<Position>(); }, positions_);
 }
 
 template class MaxPoolParts<float>;

@@ -5,7 +5,7 @@
 
 #include "strata/framework/tensor.hpp"
 #include "strata/layers/kernels/pooling/max_pool.hpp"
-#include "strata/layers/pooling/pooling.hpp"
+#include "strata/layers/kernels/pooling/pool_geometry.hpp"
 
 namespace strata {
 
@@ -14,32 +14,22 @@ namespace strata {
 template <class T>
 class MaxPoolParts {
  public:
-  explicit MaxPoolParts(const Pooling& pooling);
-  // Defined in the library, as Parameter's.
-  MaxPoolParts(const MaxPoolParts&);
-  MaxPoolParts(MaxPoolParts&&) noexcept;
-  MaxPoolParts& operator=(const MaxPoolParts&);
-  MaxPoolParts& operator=(MaxPoolParts&&) noexcept;
-  ~MaxPoolParts();
+  /// Of an x of this shape (N, C, H, W).
+  MaxPoolParts(const kernels::PoolGeometry& geometry, const Shape& x);
 
-  /// Makes ready for an x of this shape.
-  void begin(const Shape& in);
   /// From planes [first, first + count) of x to the same planes of y, given where each of the two starts.
   void forward(Index first, Index count, const T* x_planes, T* y_planes);
   void backward(Index first, Index count, const T* dy_planes, T* dx_planes) const;
   /// The same of images of pixels (ImageLayout).
   void forward_pixels(Index first, Index count, const T* x_images, T* y_images);
   void backward_pixels(Index first, Index count, const T* dy_images, T* dx_images) const;
-  /// Gives the memory back.
-  void end();
 
   Index plane_in() const { return geometry_.h * geometry_.w; }
   Index plane_out() const { return geometry_.out_h * geometry_.out_w; }
 
  private:
-  Pooling pooling_;
-  Index channels_ = 0;
-  kernels::PoolGeometry geometry_{};
+  kernels::PoolGeometry geometry_;
+  Index channels_;
   // The place of each maximum in its window; one byte unless the window has more than 256 places.
   std::variant<Tensor<std::uint8_t>, Tensor<std::uint32_t>> positions_;
 };

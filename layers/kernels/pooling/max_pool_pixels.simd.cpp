@@ -1,3 +1,5 @@
+// Max pooling of pixels. Over the one of planes: channels lie innermost, so that every window of any stride
+// is vectors that are loaded as they lie.
 #include "strata/layers/kernels/pooling/max_pool_pixels.hpp"
 
 #include "strata/framework/runtime/kernel_table.hpp"

@@ -1,3 +1,6 @@
+// Products of many rows. Over a tile of sums in registers (direct.hpp):
+//   1. blocks of one factor are packed so that a tile reads them from end to end.
+//   2. blocks that stay in the L2 cache while all rows of the other factor go by.
 #include "strata/layers/kernels/product/packed_product.hpp"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// Products with a factor of few rows or columns. Over the plain loops: 1. vectors along the long side; 2.
+// several rows of sums in registers, so that each weight is loaded once; 3. nothing is copied, which OpenBLAS
+// does with either factor and which takes longer than a product of a few rows.
 #include "strata/layers/kernels/product/thin_products.hpp"
 
 #include "strata/framework/runtime/kernel_table.hpp"

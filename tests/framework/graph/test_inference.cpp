@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include "strata/framework/graph/inference.hpp"
+#include "strata/framework/runtime/parallel.hpp"
 #include "tests/layers/fusion/fusion_checks.hpp"
 
 namespace strata {
@@ -138,6 +139,21 @@ TEST_F(InferenceTest, ServesEightThreadsAtOnce) {
       }
     });
   for (std::thread& thread : threads) thread.join();
+}
+
+// A thread that waits for others to prepare weights takes on other pieces of the loop, which need the model
+// too.
+TEST_F(InferenceTest, ServesTheThreadsOfAParallelLoopThatCallItFirst) {
+  set_fusion(true);
+  const Sequential<float> net = make_net<float>(1);
+  const auto x = images<float>(8);
+  const Tensor<float> expected = Inference<float>(net)(x);
+  for (int round = 0; round < 20; ++round) {
+    const Inference<float> model{net};
+    parallel_ranges(16, 1, [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) EXPECT_TRUE(same_bits(model(x), expected));
+    });
+  }
 }
 
 TEST_F(InferenceTest, MovesAndOutlivesItsNetwork) {

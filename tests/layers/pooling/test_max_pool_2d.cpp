@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "strata/layers/kernels/pooling/max_pool_parts.hpp"
 #include "tests/layers/kernels/image_layouts.hpp"
 #include "tests/layers/random_cases.hpp"
 
@@ -86,8 +87,7 @@ TEST(MaxPool2D, EqualsTheFormulaForPixels) {
       x = testing::in_layout(x, pixels);
       dy = testing::in_layout(dy, pixels);
       auto y = full<T>(dy.shape(), T(NAN)), dx = full<T>(x.shape(), T(NAN));
-      MaxPoolParts<T> parts(pooling);
-      parts.begin(c.shape);
+      MaxPoolParts<T> parts(kernel_geometry(pooling, c.shape, pooling.output_shape(c.shape)), c.shape);
       const auto images = static_cast<Index>(c.shape[0]), channels = static_cast<Index>(c.shape[1]);
       const Index in = channels * parts.plane_in(), out = channels * parts.plane_out();
       for (Index n = 0, count; n < images; n += count) {
