@@ -5,10 +5,10 @@
 
 namespace strata::reference {
 
-/// What a sum of values of T is accumulated in: double for float and double, T itself if it is wider. The
-/// rounding of a thousand additions in float would show; in double it is far below what a float can hold, so
-/// that a result is the exact sum, rounded once.
+/// What a sum of values of T is accumulated in: a type of more digits, double for float and long double for
+/// all else. The rounding of a thousand additions in T would show; so a result is the exact sum, rounded once
+/// (where long double is no wider than double, nearly).
 template <class T>
-using Accumulator = std::common_type_t<T, double>;
+using Accumulator = std::conditional_t<std::is_same_v<T, float>, double, long double>;
 
 }  // namespace strata::reference
