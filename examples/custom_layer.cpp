@@ -65,7 +65,7 @@ int main() {
     const auto [value, gradient] = loss(net.forward(points), inside);
     net.backward_parameters(gradient);
     for (st::Parameter<float>* parameter : net.parameters())
-      parameter->value -= 0.5f * parameter->gradient;  // gradient descent
+      parameter->value -= 0.2f * parameter->gradient;  // gradient descent
     if (step % 250 == 0) std::cout << "step " << step << "  loss " << value << '\n';
   }
   const double accuracy = st::accuracy(st::Inference<float>{net}(points), inside);
