@@ -99,7 +99,8 @@ class GradientSums {
 }  // namespace
 
 PlanKey PlanKey::now(std::vector<Shape> inputs) {
-  return {std::move(inputs), fusion() && !uses_reference() && !FiniteChecks::active(), strata::instruction_set()};
+  return {std::move(inputs), fusion() && !uses_reference() && !FiniteChecks::active(),
+          strata::instruction_set()};
 }
 
 template <class T, class StepType>
@@ -135,8 +136,8 @@ Plan<T, StepType>::Plan(FlatNetwork<T> network, PlanKey key, const Fuse& fuse, c
     steps_.push_back(std::move(planned));
   }
   // What it takes besides the first input has been made by the time of its last node.
-  std::stable_sort(steps_.begin(), steps_.end(),
-                   [](const PlannedStep& a, const PlannedStep& b) { return a.output < b.output; });
+  std::sort(steps_.begin(), steps_.end(),
+            [](const PlannedStep& a, const PlannedStep& b) { return a.output < b.output; });
   choose_layouts();
 }
 

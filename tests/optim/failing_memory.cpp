@@ -30,7 +30,18 @@ void* operator new(std::size_t size) {
   of_others.take();
   return checked(std::malloc(size));
 }
+// Else a sanitizer's would be found, whose memory the functions below cannot give back.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* block) noexcept {
+  std::free(block);
+}
+void operator delete(void* block, const std::nothrow_t&) noexcept {
   std::free(block);
 }
 void operator delete(void* block, std::size_t) noexcept {
