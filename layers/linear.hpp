@@ -31,7 +31,6 @@ class Linear final : public WeightedLayer<T> {
   void do_backward_parameters(Tensor<T> dy, Record& record) override;
 
  private:
-
   Index in_;
   Index out_;
 };

@@ -16,7 +16,8 @@ namespace strata {
 /// Weights are folded (a norm with running statistics into the convolution before it) and laid out as the
 /// kernels read them, once; what depends on the shape of x is settled at the first x of the shape and kept
 /// for the 16 shapes used last. A large batch goes through in parts that fit the cache. The result is infer's
-/// up to rounding; fusion() and uses_reference() count at each call. Any number of threads may call it at once.
+/// up to rounding; fusion() and uses_reference() count at each call. Any number of threads may call it at
+/// once.
 ///
 /// It costs the time of a first call, some ten milliseconds for a small network, and the memory of a second
 /// network: one makes it after training, not for every x.
