@@ -15,7 +15,7 @@ class TrainingPlan;
 /// Base of the layers that hold layers. Training goes by a plan for the shapes of the input, in which the
 /// layers of nested containers stand too and neighbors may be fused (layers/fusion); it is kept until shapes
 /// or structure change. infer runs layer by layer and keeps nothing: it is right at any moment, and costs up
-/// to three times what an Inference costs, which folds and lays out weights once.
+/// to twice what an Inference costs, which folds and lays out weights once.
 template <class T>
 class Container : public Layer<T> {
  public:
