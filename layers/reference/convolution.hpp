@@ -72,19 +72,18 @@ void for_each_product(const kernels::ConvolutionShape& s, const Visit& visit) {
 
 /// A tensor (batch, channels, size) of which every element is its channel's bias, 0 without one: what the
 /// products are added to.
-template <class T>
-std::vector<Accumulator<T>> biases(Index batch, Index channels, Index size, const T* bias) {
-  std::vector<Accumulator<T>> sums(batch * channels * size);
+template <class Sum, class T>
+std::vector<Sum> biases(Index batch, Index channels, Index size, const T* bias) {
+  std::vector<Sum> sums(batch * channels * size);
   for (Index i = 0; bias && i < batch * channels * size; ++i)
-    sums[i] = static_cast<Accumulator<T>>(bias[i / size % channels]);
+    sums[i] = static_cast<Sum>(bias[i / size % channels]);
   return sums;
 }
 
 /// y (batch, out_channels, out.h, out.w) from x (batch, in_channels, in.h, in.w); `bias` may be null.
-template <class T>
+template <class T, class Sum = Accumulator<T>>
 void convolve(const kernels::ConvolutionShape& shape, const T* x, const T* weight, const T* bias, T* y) {
-  using Sum = Accumulator<T>;
-  auto sums = biases(shape.batch, shape.out_channels, shape.out_size(), bias);
+  auto sums = biases<Sum>(shape.batch, shape.out_channels, shape.out_size(), bias);
   for_each_product(shape, [&](Index xi, Index wi, Index yi) {
     sums[yi] += static_cast<Sum>(weight[wi]) * static_cast<Sum>(x[xi]);  // y += weight x
   });
@@ -94,11 +93,10 @@ void convolve(const kernels::ConvolutionShape& shape, const T* x, const T* weigh
 
 /// dx from dy. `bias`, one an input channel, may be null, and is what dx starts from: a transposed
 /// convolution has one.
-template <class T>
+template <class T, class Sum = Accumulator<T>>
 void convolve_backward_data(const kernels::ConvolutionShape& shape, const T* dy, const T* weight,
                             const T* bias, T* dx) {
-  using Sum = Accumulator<T>;
-  auto sums = biases(shape.batch, shape.in_channels, shape.in_size(), bias);
+  auto sums = biases<Sum>(shape.batch, shape.in_channels, shape.in_size(), bias);
   for_each_product(shape, [&](Index xi, Index wi, Index yi) {
     sums[xi] += static_cast<Sum>(weight[wi]) * static_cast<Sum>(dy[yi]);  // dx += weight dy
   });
@@ -106,9 +104,8 @@ void convolve_backward_data(const kernels::ConvolutionShape& shape, const T* dy,
 }
 
 /// dweight (out_channels, in_channels / groups, kernel.h, kernel.w) from x and dy.
-template <class T>
+template <class T, class Sum = Accumulator<T>>
 void convolve_backward_weights(const kernels::ConvolutionShape& shape, const T* x, const T* dy, T* dweight) {
-  using Sum = Accumulator<T>;
   std::vector<Sum> sums(shape.out_channels * shape.filter_size());
   for_each_product(shape, [&](Index xi, Index wi, Index yi) {
     sums[wi] += static_cast<Sum>(x[xi]) * static_cast<Sum>(dy[yi]);  // dweight += x dy

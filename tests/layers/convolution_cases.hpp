@@ -61,14 +61,15 @@ ConvResult reference_conv(const ConvCase& c, const Tensor<T>& values, const Tens
   ConvResult r{empty<double>(dy.shape()), empty<double>(x.shape()), empty<double>(w.shape()),
                empty<double>({static_cast<std::size_t>(c.out_channels)})};
   const auto shape = convolution_shape<transposed>(c, dy.shape());
+  using Sum = reference::Accumulator<T>;  // no wider than it takes
   if constexpr (transposed) {
-    reference::convolve_backward_data(shape, x.data(), w.data(), b, r.y.data());
-    reference::convolve<double>(shape, dy.data(), w.data(), nullptr, r.dx.data());
-    reference::convolve_backward_weights(shape, dy.data(), x.data(), r.dw.data());
+    reference::convolve_backward_data<double, Sum>(shape, x.data(), w.data(), b, r.y.data());
+    reference::convolve<double, Sum>(shape, dy.data(), w.data(), nullptr, r.dx.data());
+    reference::convolve_backward_weights<double, Sum>(shape, dy.data(), x.data(), r.dw.data());
   } else {
-    reference::convolve(shape, x.data(), w.data(), b, r.y.data());
-    reference::convolve_backward_data<double>(shape, dy.data(), w.data(), nullptr, r.dx.data());
-    reference::convolve_backward_weights(shape, x.data(), dy.data(), r.dw.data());
+    reference::convolve<double, Sum>(shape, x.data(), w.data(), b, r.y.data());
+    reference::convolve_backward_data<double, Sum>(shape, dy.data(), w.data(), nullptr, r.dx.data());
+    reference::convolve_backward_weights<double, Sum>(shape, x.data(), dy.data(), r.dw.data());
   }
   reference::sum_per_channel(c.batch, c.out_channels, static_cast<Index>(dy.shape()[2] * dy.shape()[3]),
                              dy.data(), r.db.data());

@@ -268,7 +268,7 @@ TEST_P(Winograd, TakesAndGivesPixels) {
 // y of pixels and another tensor in one, which may lie where y goes.
 TEST_P(Winograd, AddsATensor) {
   int adding = 0;
-  for (std::uint64_t seed = 0; seed < some(600u); ++seed) {
+  for (std::uint64_t seed = 0; seed < some(200u); ++seed) {
     Random random(seed);
     ConvCase c{.batch = pick(random, 1, 6),
                .in_channels = random.below(2) == 0 ? 16 * pick(random, 1, 3) : pick(random, 2, 20),
@@ -284,7 +284,10 @@ TEST_P(Winograd, AddsATensor) {
     const bool with_bias = random.below(3) != 0, in_place = random.below(2) == 0;
     const float* const bias = with_bias ? p.bias.data() : nullptr;
     const auto addend = random.normal<float>(p.dy.shape());
-    auto expected = reference_conv<false>(p.which, p.x, p.w, with_bias ? &p.bias : nullptr, p.dy).y;
+    auto expected = empty<double>(p.dy.shape());
+    reference::convolve<double, double>(convolution_shape<false>(c, p.dy.shape()), widen(p.x).data(),
+                                        widen(p.w).data(), with_bias ? widen(p.bias).data() : nullptr,
+                                        expected.data());
     for (std::size_t i = 0; i < expected.size(); ++i) {
       double& y = expected.data()[i];
       y += static_cast<double>(addend.data()[i]);
@@ -300,7 +303,7 @@ TEST_P(Winograd, AddsATensor) {
     });
     if (HasFailure()) return;
   }
-  EXPECT_GE(adding, some(300));
+  EXPECT_GE(adding, some(100));
 }
 
 // Relative l2 errors on normal data: what the choice of interpolation points is for, and what giving up
