@@ -36,17 +36,17 @@ Tensor<T> Dropout<T>::do_forward(Tensor<T> x, Record& record) {
   if (!this->training()) return x;
   const Index units = static_cast<Index>(x.size()) / std::max<Index>(1, unit(x.shape()));
   mask = empty<std::uint8_t>({static_cast<std::size_t>((units + 7) / 8)});
+  const std::uint64_t seed = combine_seeds(static_cast<std::uint64_t>(seed_), this->path());
   if (uses_reference()) {
-    reference::draw_dropout_mask(static_cast<std::uint64_t>(seed_), static_cast<std::uint64_t>(step_), p_,
-                                 units, mask.data());
+    reference::draw_dropout_mask(seed, static_cast<std::uint64_t>(step_), p_, units, mask.data());
     ++step_;
     apply(x, mask);
     return x;
   }
   const auto& kernel = kernels::table<kernels::DropoutMask>();
   parallel_ranges(static_cast<Index>(mask.size()), kGrain / 8, [&](Index begin, Index end) {
-    kernel.draw(static_cast<std::uint64_t>(seed_), static_cast<std::uint64_t>(step_),
-                reference::dropout_threshold(p_), begin, end - begin, mask.data() + begin);
+    kernel.draw(seed, static_cast<std::uint64_t>(step_), reference::dropout_threshold(p_), begin, end - begin,
+                mask.data() + begin);
   });
   ++step_;
   apply(x, mask);

@@ -8,7 +8,8 @@ namespace strata {
 /// In training each element is zero with probability p, otherwise y = x / (1 - p); in evaluation y = x. Any
 /// shape. Backward: dx = dy / (1 - p) where x was kept, else 0. Srivastava et al., 2014.
 ///
-/// What is dropped depends on the buffers `seed` and `step` alone; each forward in training advances `step`.
+/// What is dropped depends on the buffers `seed` and `step` and on the path alone, so that copies of a layer
+/// at several places of a network drop different elements; each forward in training advances `step`.
 template <class T>
 class Dropout : public Layer<T> {
  public:

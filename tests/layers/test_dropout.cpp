@@ -28,7 +28,7 @@ TYPED_TEST(DropoutOf, MaskIsThatOfTheRandomStream) {
     for (std::size_t size = 0; size < 150; ++size) {
       Dropout<T> layer(0.25);
       layer.initialize(size);
-      const auto seed = static_cast<std::uint64_t>(counter<T>(layer, "seed"));
+      const auto seed = combine_seeds(static_cast<std::uint64_t>(counter<T>(layer, "seed")), layer.path());
       const std::uint64_t first_step = size % 2 ? 0 : 0xfedcba987;
       counter<T>(layer, "step") = static_cast<std::int64_t>(first_step);
       for (std::uint64_t step = first_step; step < first_step + 2; ++step) {
@@ -67,8 +67,8 @@ TYPED_TEST(DropoutOf, AWordAtTheThresholdIsKept) {
   for (std::size_t at = 0; at < ones.size(); ++at) {
     Dropout<T> any;
     any.initialize(3);
-    const std::uint32_t word =
-        Random(static_cast<std::uint64_t>(counter<T>(any, "seed"))).block(at / 4)[at % 4];
+    const auto seed = combine_seeds(static_cast<std::uint64_t>(counter<T>(any, "seed")), any.path());
+    const std::uint32_t word = Random(seed).block(at / 4)[at % 4];
     Dropout<T> layer(word * 0x1p-32);
     layer.initialize(3);
     EXPECT_NE(layer.forward(ones)(at), T{0}) << at;
@@ -84,7 +84,7 @@ TYPED_TEST(DropoutOf, ChannelsAreDroppedAsAWhole) {
        {Shape{5, 7, 3, 4}, Shape{5, 7, 1, 1}, Shape{5, 7, 2, 1}, Shape{2, 3, 0, 4}, Shape{30, 40, 17, 9}}) {
     Dropout2D<T> layer(0.5);
     layer.initialize(3);
-    const auto seed = static_cast<std::uint64_t>(counter<T>(layer, "seed"));
+    const auto seed = combine_seeds(static_cast<std::uint64_t>(counter<T>(layer, "seed")), layer.path());
     const auto x = Random(1).normal<T>(shape), dy = Random(2).normal<T>(shape);
     Tensor<T> y = x, dx = dy;
     for (std::size_t i = 0; i < x.size(); ++i) {

@@ -20,7 +20,7 @@ constexpr Index kBatches = 5;
 // that could be forgotten. Noise does not generalize, so that the best epoch is not the last.
 template <class T>
 SolverOptions<T> options(std::optional<CheckpointOptions> checkpoints = std::nullopt) {
-  SolverOptions<T> all{.epochs = 9, .batch_size = 10, .seed = 5};
+  SolverOptions<T> all{.epochs = 12, .batch_size = 10, .seed = 5};
   all.schedule = Warmup{steps(3), ReduceOnPlateau{{.factor = 0.5, .patience = 0}}};
   all.augmentation = {.crop_padding = 1, .horizontal_flip = true, .cutout = 2};
   all.max_gradient_norm = 2;
