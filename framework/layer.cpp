@@ -19,6 +19,7 @@ void check_finite(const Layer<T>& layer, const Tensor<T>& values, const char* wh
 
 template <class T, class Visit>
 void for_each_layer(Layer<T>& net, const Visit& visit) {
+  if (net.identity() == 0) detail::throw_moved_from(net.label());
   visit(net);
   for (const auto& child : net.children()) for_each_layer(*child.layer, visit);
 }
@@ -34,12 +35,17 @@ Layer<T>::~Layer() = default;
 template <class T>
 Layer<T>::Layer() = default;
 template <class T>
-Layer<T>::Layer(const Layer& other) : path_(other.path_), training_(other.training_) {}
+Layer<T>::Layer(const Layer& other)
+    : path_(other.path_), training_(other.training_), identity_(other.identity_) {}
 template <class T>
-Layer<T>::Layer(Layer&&) noexcept = default;
+Layer<T>::Layer(Layer&& other) noexcept
+    : path_(other.path_),
+      training_(other.training_),
+      identity_(std::move(other.identity_)),
+      record_(std::move(other.record_)) {}
 template <class T>
-Layer<T>& Layer<T>::operator=(const Layer&) {
-  renew_identity();
+Layer<T>& Layer<T>::operator=(const Layer& other) {
+  identity_ = other.identity_;
   record_ = Record();
   return *this;
 }
@@ -61,15 +67,40 @@ bool FiniteChecks::active() {
 }
 
 template <class T>
+void Layer<T>::check_tensors() const {
+  check_value();
+  check_own_tensors();
+}
+
+template <class T>
+void Layer<T>::check_value() const {
+  if (identity_.is_moved_from()) detail::throw_moved_from(label());
+}
+
+template <class T>
+void Layer<T>::check_own_tensors() const {
+  // Listing the parameters changes nothing; the pointers are not used to write here.
+  for (const Parameter<T>* parameter : const_cast<Layer&>(*this).own_parameters())
+    if (const std::string misfit = parameter->misfit(); !misfit.empty())
+      throw ShapeError(label() + ": expected " + misfit);
+}
+
+template <class T>
+void Layer<T>::check_output(const Tensor<T>& y, const Shape& promised, const char* call) const {
+  if (y.shape() != promised)
+    throw StateError(label() + ": output_shape promises " + to_string(promised) + " but " + call +
+                     " returned " + to_string(y.shape()));
+  check_finite(*this, y, "the output");
+}
+
+template <class T>
 Tensor<T> Layer<T>::forward(Tensor<T> x, Record& record) {
   record = Record();
+  check_tensors();
   Shape output = output_shape(x.shape());
   record.input_shape_ = x.shape();
   Tensor<T> y = do_forward(std::move(x), record);
-  if (y.shape() != output)
-    throw StateError(label() + ": output_shape promises " + to_string(output) + " but forward returned " +
-                     to_string(y.shape()));
-  check_finite(*this, y, "the output");
+  check_output(y, output, "forward");
   record.output_shape_ = std::move(output);
   record.owner_ = identity();
   return y;
@@ -85,6 +116,7 @@ void Layer<T>::begin_backward(const Tensor<T>& dy, Record& record) const {
   if (dy.shape() != record.output_shape())
     throw ShapeError(label() + ": expected an output gradient of shape " + to_string(record.output_shape()) +
                      ", got " + to_string(dy.shape()));
+  check_tensors();
   record.owner_ = 0;
 }
 
@@ -109,22 +141,28 @@ void Layer<T>::backward_parameters(Tensor<T> dy, Record& record) {
 
 template <class T>
 Tensor<T> Layer<T>::infer(Tensor<T> x) const {
-  output_shape(x.shape());
+  check_tensors();
+  const Shape output = output_shape(x.shape());
   Tensor<T> y = do_infer(std::move(x));
-  check_finite(*this, y, "the output");
+  check_output(y, output, "infer");
   return y;
 }
 
 template <class T>
 void Layer<T>::set_path(std::string path) {
-  path_ = std::move(path);
-  for (const Child& child : children())
-    child.layer->set_path(path_.empty() ? child.name : path_ + "." + child.name);
+  path_ = path.empty() ? nullptr : std::make_shared<const std::string>(std::move(path));
+  for (const Child& child : children()) child.layer->set_path(dotted(this->path(), child.name));
+}
+
+template <class T>
+const std::string& Layer<T>::path() const {
+  static const std::string none;
+  return path_ ? *path_ : none;
 }
 
 template <class T>
 std::string Layer<T>::label() const {
-  return path_.empty() ? type() : type() + " '" + path_ + "'";
+  return path_ ? type() + " '" + *path_ + "'" : type();
 }
 
 template <class T>
@@ -182,7 +220,6 @@ std::vector<Buffer<T>> Layer<T>::named_buffers() {
 template <class T>
 Index Layer<T>::parameter_count() const {
   Index count = 0;
-  // Listing the parameters changes nothing; the pointers are not used to write here.
   for (const Parameter<T>* parameter : const_cast<Layer&>(*this).parameters())
     count += static_cast<Index>(parameter->value.size());
   return count;
@@ -203,9 +240,10 @@ void Layer<T>::freeze(bool on) {
 
 template <class T>
 void Layer<T>::initialize(std::uint64_t seed) {
-  Random random(combine_seeds(seed, path_));
-  reset_parameters(random);
-  for (const Child& child : children()) child.layer->initialize(seed);
+  for_each_layer(*this, [&](Layer& layer) {
+    Random random(combine_seeds(seed, layer.path()));
+    layer.reset_parameters(random);
+  });
 }
 
 template <class T>

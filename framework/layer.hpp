@@ -35,8 +35,8 @@ class Layer {
   Tensor<T> forward(Tensor<T> x, Record& record);
 
   /// Given dL/d(output), returns dL/d(input) and overwrites the gradient of every parameter. Each forward
-  /// allows one backward. Throws StateError if the record is not of a forward of this layer as it is now,
-  /// ShapeError.
+  /// allows one backward, until which parameters keep their values. Throws StateError if the record is not of
+  /// a forward of this layer as it is now, ShapeError.
   Tensor<T> backward(Tensor<T> dy, Record& record);
 
   /// backward without dL/d(input): what the first layer of a network needs.
@@ -91,7 +91,7 @@ class Layer {
   virtual std::vector<Step> steps(const Shape& /*input*/) const { return {}; }
 
   /// Where the layer stands in its network: "features.3"; empty for the outermost.
-  const std::string& path() const { return path_; }
+  const std::string& path() const;
   /// Called by containers; reaches down to all children.
   virtual void set_path(std::string path);
   /// For messages: "Conv2D 'features.3'".
@@ -108,8 +108,11 @@ class Layer {
   std::vector<std::pair<std::string, Parameter<T>*>> named_parameters();
   std::vector<Parameter<T>*> parameters();
   std::vector<Buffer<T>> named_buffers();
+  /// What every call does first: throws StateError if the value of the layer, or of one below it, has been
+  /// moved to another object, ShapeError if a tensor of theirs has lost its shape.
+  void check_tensors() const;
   /// A number that becomes another when a value is assigned to the layer or the structure of a container
-  /// changes.
+  /// changes; 0 once its value has been moved to another object.
   std::uint64_t identity() const { return identity_.number(); }
   Index parameter_count() const;
   /// Those that are not frozen.
@@ -140,7 +143,11 @@ class Layer {
   virtual std::vector<Parameter<T>*> own_parameters() { return {}; }
   virtual std::vector<Buffer<T>> own_buffers() { return {}; }
   virtual void reset_parameters(Random& /*random*/) {}
+  /// The same of this layer alone, by default of own_parameters.
+  virtual void check_own_tensors() const;
 
+  /// Throws StateError if its value has been moved to another object.
+  void check_value() const;
   /// For containers: the structure is another now, so that no earlier record fits.
   void renew_identity() { identity_ = detail::Identity(); }
 
@@ -151,10 +158,11 @@ class Layer {
   template <class>
   friend class Container;
 
+  void check_output(const Tensor<T>& y, const Shape& promised, const char* call) const;
   void begin_backward(const Tensor<T>& dy, Record& record) const;
   Layer* search(std::string_view relative_path);
 
-  std::string path_;
+  std::shared_ptr<const std::string> path_;  // null if it is empty; a value that is moved leaves it behind
   bool training_ = true;
   detail::Identity identity_;
   Record record_;

@@ -8,7 +8,11 @@ template <class T>
 Parameter<T>::Parameter() = default;
 template <class T>
 Parameter<T>::Parameter(std::string name_, Tensor<T> value_, bool decay_)
-    : name(std::move(name_)), value(std::move(value_)), gradient(zeros<T>(value.shape())), decay(decay_) {}
+    : name(std::move(name_)),
+      value(std::move(value_)),
+      gradient(zeros<T>(value.shape())),
+      decay(decay_),
+      shape_(value.shape()) {}
 template <class T>
 Parameter<T>::Parameter(const Parameter&) = default;
 template <class T>
@@ -16,9 +20,31 @@ Parameter<T>::Parameter(Parameter&&) noexcept = default;
 template <class T>
 Parameter<T>& Parameter<T>::operator=(const Parameter&) = default;
 template <class T>
-Parameter<T>& Parameter<T>::operator=(Parameter&&) noexcept = default;
+Parameter<T>& Parameter<T>::operator=(Parameter&& other) noexcept {
+  if (this == &other) return *this;  // else strings and tensors would empty themselves
+  name = std::move(other.name);
+  value = std::move(other.value);
+  gradient = std::move(other.gradient);
+  trainable = other.trainable;
+  decay = other.decay;
+  shape_ = std::move(other.shape_);
+  return *this;
+}
 template <class T>
 Parameter<T>::~Parameter() = default;
+
+template <class T>
+std::string Parameter<T>::misfit() const {
+  const auto problem = [&](const char* of, const Tensor<T>& tensor) -> std::string {
+    // A tensor that was moved from may keep its shape.
+    const bool gone = tensor.storage().size() < tensor.size();
+    if (tensor.shape() == shape_ && !gone) return "";
+    return "a " + (of + name) + " of shape " + to_string(shape_) + ", got " +
+           (gone ? "one that was moved from" : to_string(tensor.shape()));
+  };
+  std::string found = problem("", value);
+  return found.empty() ? problem("gradient of ", gradient) : found;
+}
 
 template struct Parameter<float>;
 template struct Parameter<double>;

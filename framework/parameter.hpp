@@ -9,8 +9,8 @@
 
 namespace strata {
 
-/// A tensor that is learned. `gradient` has the shape of `value`; backward overwrites it, it does not add to
-/// it.
+/// A tensor that is learned. Backward overwrites the gradient, it does not add to it. Both keep the shape of
+/// the first value.
 template <class T>
 struct Parameter {
   std::string name;  ///< within its layer, as PyTorch calls it: "weight", "bias"
@@ -26,6 +26,15 @@ struct Parameter {
   Parameter& operator=(const Parameter&);
   Parameter& operator=(Parameter&&) noexcept;
   ~Parameter();
+
+  /// The shape that it was made with.
+  const Shape& shape() const { return shape_; }
+  /// "a weight of shape (4, 3), got (3, 4)": what was expected of value and gradient, and what someone has
+  /// put in their place; empty if they are right.
+  std::string misfit() const;
+
+ private:
+  Shape shape_;
 };
 
 /// A named view of a part of a layer's state that is not learned: running averages (tensors) and counters.

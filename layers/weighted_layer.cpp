@@ -8,8 +8,8 @@ namespace strata {
 
 template <class T>
 WeightedLayer<T>::WeightedLayer(const Shape& weight, Index biases, bool bias)
-    : weight_("weight", empty<T>(weight)) {
-  if (bias) bias_ = Parameter<T>("bias", empty<T>({static_cast<std::size_t>(biases)}), /*decay=*/false);
+    : shape_(weight), bias_shape_{static_cast<std::size_t>(biases)}, weight_("weight", empty<T>(weight)) {
+  if (bias) bias_ = Parameter<T>("bias", empty<T>(bias_shape_), /*decay=*/false);
   Random random(next_seed());
   WeightedLayer::reset_parameters(random);
 }
@@ -39,9 +39,17 @@ std::vector<Parameter<T>*> WeightedLayer<T>::own_parameters() {
 
 template <class T>
 void WeightedLayer<T>::reset_parameters(Random& random) {
-  const double bound = 1 / std::sqrt(fans(weight_.value.shape()).in);
-  weight_.value = random.uniform<T>(weight_.value.shape(), -bound, bound);
-  if (bias_) bias_->value = random.uniform<T>(bias_->value.shape(), -bound, bound);
+  const double bound = 1 / std::sqrt(fans(shape_).in);
+  weight_.value = random.uniform<T>(shape_, -bound, bound);
+  if (bias_) bias_->value = random.uniform<T>(bias_shape_, -bound, bound);
+}
+
+template <class T>
+void WeightedLayer<T>::check_own_tensors() const {
+  Layer<T>::check_own_tensors();
+  if (weight_.shape() != shape_) this->fail_shape("a weight of shape " + to_string(shape_), weight_.shape());
+  if (bias_ && bias_->shape() != bias_shape_)
+    this->fail_shape("a bias of shape " + to_string(bias_shape_), bias_->shape());
 }
 
 template class WeightedLayer<float>;

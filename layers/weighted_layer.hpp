@@ -36,8 +36,12 @@ class WeightedLayer : public Layer<T> {
   Tensor<T> do_infer(Tensor<T> x) const override { return apply(x); }
   std::vector<Parameter<T>*> own_parameters() override;
   void reset_parameters(Random& random) override;
+  void check_own_tensors() const override;
 
  private:
+  // Of the parameters, also when someone has assigned others.
+  Shape shape_;
+  Shape bias_shape_;
   Parameter<T> weight_;
   std::optional<Parameter<T>> bias_;
 };

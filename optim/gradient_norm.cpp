@@ -6,6 +6,7 @@ namespace strata {
 
 template <class T>
 double gradient_norm(const std::vector<Parameter<T>*>& parameters) {
+  detail::check_parameters("gradient_norm", parameters);
   constexpr Index kGrain = Index{1} << 16;
   const auto& kernel = kernels::table<kernels::Updates<T>>();
   double sum = 0;

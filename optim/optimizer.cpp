@@ -4,6 +4,7 @@
 
 #include "strata/framework/error.hpp"
 #include "strata/optim/option_check.hpp"
+#include "strata/optim/update_loop.hpp"
 
 namespace strata {
 
@@ -30,29 +31,29 @@ void Optimizer<T>::set_learning_rate(double learning_rate) {
 
 template <class T>
 void Optimizer<T>::prepare(const std::vector<Parameter<T>*>& parameters) {
+  if (identity_.is_moved_from()) detail::throw_moved_from(type());
+  detail::check_parameters(type(), parameters);
   const bool first = states_.empty();
   if (!first && parameters.size() != states_.size())
     throw StateError(type() + ": expected the " + std::to_string(states_.size()) +
                      " parameters of the first step, got " + std::to_string(parameters.size()));
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const Parameter<T>* parameter = parameters[i];
-    const auto place = [&] { return type() + ": parameter " + std::to_string(i); };
-    if (!parameter) throw ArgumentError(place() + " is null");
-    const Shape& shape = parameter->value.shape();
-    const auto fail = [&](const std::string& expected, const Shape& got) {
-      throw ShapeError(place() + " ('" + parameter->name + "'): expected " + expected + ", got " +
-                       to_string(got));
+  for (std::size_t i = 0; i < shapes_.size(); ++i) {
+    const auto check = [&](const std::string& what, const Shape& shape) {
+      if (shape != shapes_[i])
+        throw ShapeError(type() + ": parameter " + std::to_string(i) + " ('" + parameters[i]->name +
+                         "'): expected " + what + " of the shape of the first step, " +
+                         to_string(shapes_[i]) + ", got " + to_string(shape));
     };
-    if (parameter->gradient.shape() != shape)
-      fail("a gradient of shape " + to_string(shape), parameter->gradient.shape());
-    if (!first && shapes_[i] != shape) fail("the shape of the first step, " + to_string(shapes_[i]), shape);
+    check("one", parameters[i]->shape());
+    for (std::size_t k = 0; k < state_names_.size(); ++k)
+      check(state_names_[k], states_[i].tensors[k].shape());
   }
   if (!first) return;
 
   std::vector<State> states;
   std::vector<Shape> shapes;
   for (const Parameter<T>* parameter : parameters) {
-    shapes.push_back(parameter->value.shape());
+    shapes.push_back(parameter->shape());
     states.push_back({0, std::vector<Tensor<T>>(state_names_.size(), full<T>(shapes.back(), T{0}))});
   }
   states_ = std::move(states);

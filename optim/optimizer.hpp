@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/identity.hpp"
 #include "strata/framework/parameter.hpp"
 
 namespace strata {
@@ -24,7 +25,7 @@ class Optimizer {
   /// One update of every trainable parameter. State belongs to the place in the list: hand over the same
   /// list each time (`net.parameters()`), frozen parameters included. Throws ArgumentError for a null
   /// parameter, StateError if the list has another length than before, ShapeError if a parameter or its
-  /// gradient changed its shape; then nothing was updated.
+  /// gradient has another shape than before; then nothing was updated.
   void step(const std::vector<Parameter<T>*>& parameters);
 
   /// Creates the state that the first step would create, for a checkpoint to be loaded into it. Throws as
@@ -62,6 +63,7 @@ class Optimizer {
   std::vector<std::string> state_names_;
   std::vector<State> states_;
   std::vector<Shape> shapes_;
+  detail::Identity identity_;
 };
 
 extern template class Optimizer<float>;

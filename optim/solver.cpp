@@ -91,14 +91,31 @@ Solver<T>::Solver(Layer<T>& net, Split data, const Optimizer<T>& optimizer, Solv
     : net_(net),
       data_(std::move(data)),
       options_(checked(net, data_, std::move(options))),
-      optimizer_(optimizer.clone()),
+      optimizer_("Solver", optimizer.clone()),
       base_rate_(optimizer.learning_rate()),
       loader_(data_.train, loader_options(*data_.train, options_)) {}
 
 template <class T>
 void Solver<T>::list_state() {
-  parameters_ = net_.parameters();
-  buffers_ = net_.named_buffers();
+  net_.check_tensors();
+  std::vector<Parameter<T>*> parameters;
+  std::vector<std::string> structure;
+  for (const auto& [name, parameter] : net_.named_parameters()) {
+    parameters.push_back(parameter);
+    structure.push_back("parameter '" + name + "' " + to_string(parameter->shape()));
+  }
+  std::vector<Buffer<T>> buffers = net_.named_buffers();
+  for (const Buffer<T>& buffer : buffers) structure.push_back("buffer '" + buffer.name + "'");
+  if (!structure_.empty() && structure != structure_) {
+    const auto [was, is] =
+        std::mismatch(structure_.begin(), structure_.end(), structure.begin(), structure.end());
+    throw StateError("Solver: the network has changed since training began: expected " +
+                     (was == structure_.end() ? "nothing more" : *was) + ", got " +
+                     (is == structure.end() ? "nothing" : *is) + "; make a new Solver for it");
+  }
+  parameters_ = std::move(parameters);
+  buffers_ = std::move(buffers);
+  structure_ = std::move(structure);
 }
 
 template <class T>
@@ -148,6 +165,7 @@ StepReport Solver<T>::step(Batch<T> batch) {
   const double rate = options_.schedule->learning_rate(
       base_rate_,
       {.step = steps_done(), .steps_per_epoch = loader_.batches(), .total_steps = steps_in_all()});
+  list_state();
   before_step_.capture({}, buffers_);
   Index correct = 0;
   double loss_value, norm;
@@ -188,6 +206,7 @@ StepReport Solver<T>::step(Batch<T> batch) {
 template <class T>
 bool Solver<T>::finish_epoch(Stopwatch& watch) {
   watch.lap();
+  list_state();
   const auto samples = static_cast<double>(position_.samples);
   EpochRecord record{.epoch = position_.epoch + 1,
                      .train_loss = position_.loss_sum / samples,
@@ -245,6 +264,7 @@ bool Solver<T>::is_best(const EpochRecord& record) const {
 template <class T>
 void Solver<T>::restore_best() {
   if (best_.empty()) throw StateError("Solver: there is no best model to restore");
+  list_state();
   best_.restore(parameters_, buffers_);
 }
 

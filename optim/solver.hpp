@@ -7,6 +7,7 @@
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
 #include "strata/framework/data/loader.hpp"
+#include "strata/framework/held.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 #include "strata/optim/checkpoint.hpp"
@@ -71,6 +72,8 @@ struct SolverOptions {
 /// - Modes are yours: layers train unless you called `eval()` on them, so that statistics can stay frozen.
 /// - The learning rate of step t is schedule(t), with the optimizer's own rate as its base.
 /// - The library never prints: after_step and after_epoch tell how it goes.
+/// - Layers may be replaced between steps and between calls as long as names and shapes of parameters and
+///   buffers stay; for another structure make a new Solver.
 template <class T>
 class Solver {
  public:
@@ -87,7 +90,8 @@ class Solver {
   /// step and the layer where it appeared first. After this or any other exception, from a layer, a callback
   /// or the system, the network, the optimizer and the Solver are as they were before the step or the end of
   /// the epoch that failed, or as after it, never between: another call goes on from there. An optimizer
-  /// whose update throws is the exception.
+  /// whose update throws is the exception. Throws StateError if the network has other parameters or buffers
+  /// than when training began.
   History train();
 
   /// Writes all that a later process needs to go on with the bits of an uninterrupted run: parameters and
@@ -131,6 +135,8 @@ class Solver {
   };
   struct Stopwatch;
 
+  /// Lists parameters and buffers, which callbacks may have replaced. Throws StateError if these are not
+  /// those with which training began.
   void list_state();
   std::vector<std::pair<std::string, std::string>> identity() const;
   std::vector<StateEntry> checkpoint_entries(detail::Snapshot<T>* best);
@@ -152,11 +158,12 @@ class Solver {
   Layer<T>& net_;
   Split data_;
   SolverOptions<T> options_;
-  std::unique_ptr<Optimizer<T>> optimizer_;
+  detail::Held<Optimizer<T>> optimizer_;
   double base_rate_;
   DataLoader<T> loader_;
   std::vector<Parameter<T>*> parameters_;
   std::vector<Buffer<T>> buffers_;
+  std::vector<std::string> structure_;  // names and shapes of both, since training began
   Position position_;
   History history_;
   detail::Snapshot<T> best_;

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "strata/framework/error.hpp"
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
@@ -10,6 +11,17 @@
 #include "strata/optim/update_kernels.hpp"
 
 namespace strata::detail {
+
+/// Throws ArgumentError for a null parameter, ShapeError for one that has lost its shape.
+template <class T>
+void check_parameters(const std::string& owner, const std::vector<Parameter<T>*>& parameters) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto place = [&] { return owner + ": parameter " + std::to_string(i); };
+    if (!parameters[i]) throw ArgumentError(place() + " is null");
+    if (const std::string misfit = parameters[i]->misfit(); !misfit.empty())
+      throw ShapeError(place() + " ('" + parameters[i]->name + "'): expected " + misfit);
+  }
+}
 
 /// Calls body(begin, count) for every range of a parameter, in parallel.
 template <class T, class Body>

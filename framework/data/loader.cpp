@@ -111,7 +111,7 @@ std::optional<Batch<T>> DataLoader<T>::State::prepare(const std::stop_token& sto
 
 template <class T>
 DataLoader<T>::DataLoader(std::shared_ptr<const Dataset> dataset, LoaderOptions options)
-    : state_(std::make_unique<State>()) {
+    : state_("DataLoader", std::make_unique<State>()) {
   if (!dataset) throw ArgumentError("DataLoader: the dataset is null");
   const Index size = dataset->size();
   if (size < 1) throw ArgumentError("DataLoader: the dataset is empty");

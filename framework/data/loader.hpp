@@ -7,6 +7,7 @@
 
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/held.hpp"
 #include "strata/framework/labels.hpp"
 
 namespace strata {
@@ -55,7 +56,7 @@ class DataLoader {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  detail::Held<State> state_;
 };
 
 extern template class DataLoader<float>;

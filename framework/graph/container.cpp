@@ -117,6 +117,7 @@ std::vector<Tensor<T>> Container<T>::infer_several(std::vector<Tensor<T>> x) con
 template <class T>
 std::vector<Tensor<T>> Container<T>::forward_several(std::vector<Tensor<T>> x, Record& record) {
   record = Record();
+  this->check_tensors();
   std::vector<Tensor<T>> y = run_forward(std::move(x), record);
   record.owner_ = this->identity();
   return y;
@@ -136,8 +137,15 @@ std::vector<Tensor<T>> Container<T>::backward_several(std::vector<Tensor<T>> dy,
     if (dy[k].shape() != plan.output_shape(k))
       throw ShapeError(this->label() + ": expected a gradient of output '" + outputs[k] + "' of shape " +
                        to_string(plan.output_shape(k)) + ", got " + to_string(dy[k].shape()));
+  this->check_tensors();
   record.owner_ = 0;
   return run_backward(std::move(dy), record, parameters_only);
+}
+
+template <class T>
+void Container<T>::check_own_tensors() const {
+  // Listing the children changes nothing.
+  for (const auto& child : const_cast<Container&>(*this).children()) child.layer->check_tensors();
 }
 
 template <class T>
@@ -146,8 +154,25 @@ std::string Container<T>::path_of(const std::string& name) const {
 }
 
 template <class T>
+void Container<T>::take_in(const std::unique_ptr<Layer<T>>& layer, const std::string& name) const {
+  if (!layer) throw GraphError(this->label() + ": layer '" + name + "' is null");
+  layer->check_tensors();
+  layer->set_path(path_of(name));
+}
+
+template <class T>
+void Container<T>::exchange(std::unique_ptr<Layer<T>>& layer, std::unique_ptr<Layer<T>> by,
+                            const std::string& name) {
+  take_in(by, name);
+  by->train(layer->training());
+  layer = std::move(by);
+  structure_changed();
+}
+
+template <class T>
 void Container<T>::check_name(const std::string& name, const char* noun,
                               const std::vector<std::string>& others) const {
+  this->check_value();
   if (name.empty() || name.front() == '.' || name.back() == '.')
     throw GraphError(this->label() + ": '" + name + "' cannot name a " + noun);
   if (std::find(others.begin(), others.end(), name) != others.end())

@@ -41,6 +41,8 @@ class Container : public Layer<T> {
   void do_backward_parameters(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 
+  void check_own_tensors() const override;
+
   // The public calls of Layer, for several inputs and outputs, called `outputs`.
   std::vector<Tensor<T>> forward_several(std::vector<Tensor<T>> x, Record& record);
   std::vector<Tensor<T>> backward_several(std::vector<Tensor<T>> dy, Record& record, bool parameters_only,
@@ -50,6 +52,10 @@ class Container : public Layer<T> {
 
   /// `name` below this container's path.
   std::string path_of(const std::string& name) const;
+  /// Throws GraphError if the layer is null, as check_tensors does if it was moved from; gives it its path.
+  void take_in(const std::unique_ptr<Layer<T>>& layer, const std::string& name) const;
+  /// Puts another in its place, which takes over its mode. Throws as take_in does.
+  void exchange(std::unique_ptr<Layer<T>>& layer, std::unique_ptr<Layer<T>> by, const std::string& name);
   /// Throws GraphError unless it can name a `noun`, a layer or a node, and is none of `others`.
   void check_name(const std::string& name, const char* noun, const std::vector<std::string>& others) const;
   /// To be called after each change of what it holds.

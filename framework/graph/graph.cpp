@@ -59,13 +59,14 @@ Graph<T>& Graph<T>::operator=(const Graph& other) {
 
 template <class T>
 Graph<T>& Graph<T>::operator=(Graph&& other) {
-  Container<T>::operator=(std::move(other));
-  nodes_ = std::move(other.nodes_);
-  inputs_ = std::move(other.inputs_);
-  output_names_ = std::move(other.output_names_);
-  problem_ = std::move(other.problem_);
-  order_ = std::move(other.order_);
-  outputs_ = std::move(other.outputs_);
+  Graph taken(std::move(other));  // which may be this graph, or a part of it
+  Container<T>::operator=(std::move(taken));
+  nodes_.swap(taken.nodes_);
+  inputs_.swap(taken.inputs_);
+  output_names_.swap(taken.output_names_);
+  problem_.swap(taken.problem_);
+  order_.swap(taken.order_);
+  outputs_.swap(taken.outputs_);
   this->settle_in();
   return *this;
 }
@@ -80,7 +81,6 @@ std::vector<std::string> Graph<T>::node_names() const {
 template <class T>
 Graph<T>& Graph<T>::append(Node node) {
   this->check_name(node.name, "node", node_names());
-  if (node.layer) node.layer->set_path(this->path_of(node.name));
   if (node.join) node.join->set_path(this->path_of(node.name));
   nodes_.push_back(std::move(node));
   if (is_input(nodes_.size() - 1)) inputs_.push_back(nodes_.size() - 1);
@@ -95,13 +95,24 @@ Graph<T>& Graph<T>::input(std::string name) {
 
 template <class T>
 Graph<T>& Graph<T>::add(std::string name, std::unique_ptr<Layer<T>> layer, std::string from) {
-  if (!layer) throw GraphError(this->label() + ": layer '" + name + "' is null");
+  this->take_in(layer, name);
   return append({.name = std::move(name), .from = {std::move(from)}, .layer = std::move(layer)});
 }
 
 template <class T>
 Graph<T>& Graph<T>::reuse(std::string name, std::string layer, std::string from) {
   return append({.name = std::move(name), .from = {std::move(from)}, .reused = std::move(layer)});
+}
+
+template <class T>
+Graph<T>& Graph<T>::replace(const std::string& name, std::unique_ptr<Layer<T>> layer) {
+  for (Node& node : nodes_) {
+    if (node.name != name || !node.layer) continue;
+    this->exchange(node.layer, std::move(layer), name);
+    connect();  // the paths within may be others
+    return *this;
+  }
+  throw GraphError(this->label() + ": '" + name + "' is not a layer that can be replaced");
 }
 
 template <class T>
@@ -153,6 +164,7 @@ std::string Graph<T>::find_problem() {
 
 template <class T>
 void Graph<T>::check() const {
+  this->check_value();
   if (!problem_.empty()) throw GraphError(this->label() + ": " + problem_);
 }
 
@@ -191,6 +203,7 @@ void Graph<T>::backward_parameters(std::vector<Tensor<T>> dy, Record& record) {
 template <class T>
 std::vector<Tensor<T>> Graph<T>::infer(std::vector<Tensor<T>> x) const {
   expect_inputs(x.size());
+  this->check_tensors();
   return this->infer_several(std::move(x));
 }
 

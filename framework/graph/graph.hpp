@@ -40,6 +40,13 @@ class Graph final : public Container<T> {
   /// The layer of another node at one more place: its parameters are the same, and have the sum of the
   /// gradients of all places. Files and lists of parameters have it once.
   Graph& reuse(std::string name, std::string layer, std::string from);
+  /// Puts a layer in the place of the one of this node: it takes over its path, mode and wires. Throws
+  /// GraphError if the node is not a layer or reuses one.
+  Graph& replace(const std::string& name, std::unique_ptr<Layer<T>> layer);
+  template <std::derived_from<Layer<T>> L>
+  [[gnu::cold]] Graph& replace(const std::string& name, L layer) {
+    return replace(name, std::make_unique<L>(std::move(layer)));
+  }
   Graph& join(std::string name, std::unique_ptr<Join<T>> join, std::vector<std::string> from);
   template <std::derived_from<Join<T>> J>
   [[gnu::cold]] Graph& join(std::string name, J node, std::vector<std::string> from) {

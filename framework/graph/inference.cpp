@@ -26,7 +26,10 @@ FlatNetwork<T> flat(Layer<T>& net, std::size_t inputs) {
 
 template <class T>
 struct Inference<T>::State {
-  explicit State(const Layer<T>& of) : net(of.clone()) { net->eval(); }
+  explicit State(const Layer<T>& of) : net(of.clone()) {
+    net->check_tensors();
+    net->eval();
+  }
 
   PlanPointer<T> plan_for(std::vector<Shape> inputs) {
     PlanKey key = PlanKey::now(std::move(inputs));
@@ -91,7 +94,7 @@ struct Inference<T>::State {
 };
 
 template <class T>
-Inference<T>::Inference(const Layer<T>& net) : state_(std::make_unique<State>(net)) {}
+Inference<T>::Inference(const Layer<T>& net) : state_("Inference", std::make_unique<State>(net)) {}
 template <class T>
 Inference<T>::Inference(Inference&&) noexcept = default;
 template <class T>

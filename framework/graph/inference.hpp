@@ -1,9 +1,9 @@
 // Inference: a network as it is at one moment, made ready to be evaluated fast.
 #pragma once
 
-#include <memory>
 #include <vector>
 
+#include "strata/framework/held.hpp"
 #include "strata/framework/layer.hpp"
 
 namespace strata {
@@ -24,7 +24,7 @@ namespace strata {
 template <class T>
 class Inference {
  public:
-  /// Later changes of `net` do not matter.
+  /// Later changes of `net` do not matter. Throws as Layer::check_tensors does.
   explicit Inference(const Layer<T>& net);
   Inference(Inference&&) noexcept;
   Inference& operator=(Inference&&) noexcept;
@@ -40,7 +40,7 @@ class Inference {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  detail::Held<State> state_;
 };
 
 extern template class Inference<float>;

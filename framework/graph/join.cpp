@@ -12,8 +12,12 @@ Tensor<T> Join<T>::forward(std::vector<Tensor<T>> x) const {
   std::vector<Shape> shapes;
   for (const Tensor<T>& input : x) shapes.push_back(input.shape());
   if (x.empty()) fail_shapes("at least one input", shapes);
-  output_shape(shapes);
-  return do_forward(std::move(x));
+  const Shape expected = output_shape(shapes);
+  Tensor<T> y = do_forward(std::move(x));
+  if (y.shape() != expected)
+    throw StateError(label() + ": output_shape promises " + to_string(expected) + " but forward returned " +
+                     to_string(y.shape()));
+  return y;
 }
 
 template <class T>
@@ -23,7 +27,15 @@ std::vector<Tensor<T>> Join<T>::backward(Tensor<T> dy, const std::vector<Shape>&
   if (dy.shape() != expected)
     throw ShapeError(label() + ": expected an output gradient of shape " + to_string(expected) + ", got " +
                      to_string(dy.shape()));
-  return do_backward(std::move(dy), inputs);
+  std::vector<Tensor<T>> dx = do_backward(std::move(dy), inputs);
+  if (dx.size() != inputs.size())
+    throw StateError(label() + ": backward must return a gradient for each of " +
+                     std::to_string(inputs.size()) + " inputs but returned " + std::to_string(dx.size()));
+  for (std::size_t i = 0; i < dx.size(); ++i)
+    if (dx[i].shape() != inputs[i])
+      throw StateError(label() + ": backward must return a gradient of the input's shape " +
+                       to_string(inputs[i]) + " but returned " + to_string(dx[i].shape()));
+  return dx;
 }
 
 template <class T>

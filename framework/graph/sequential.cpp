@@ -25,22 +25,40 @@ Sequential<T>& Sequential<T>::operator=(const Sequential& other) {
 
 template <class T>
 Sequential<T>& Sequential<T>::operator=(Sequential&& other) {
-  Container<T>::operator=(std::move(other));
-  layers_ = std::move(other.layers_);
+  Sequential taken(std::move(other));  // which may be this network, or a part of it
+  Container<T>::operator=(std::move(taken));
+  layers_.swap(taken.layers_);
   this->settle_in();
   return *this;
 }
 
 template <class T>
 Sequential<T>& Sequential<T>::add(std::string name, std::unique_ptr<Layer<T>> layer) {
-  if (!layer) throw GraphError(this->label() + ": layer '" + name + "' is null");
   std::vector<std::string> names;
   for (const Entry& entry : layers_) names.push_back(entry.name);
   this->check_name(name, "layer", names);
-  layer->set_path(this->path_of(name));
+  this->take_in(layer, name);
   layers_.push_back({std::move(name), std::move(layer)});
   this->structure_changed();
   return *this;
+}
+
+template <class T>
+Sequential<T>& Sequential<T>::replace(const std::string& name, std::unique_ptr<Layer<T>> layer) {
+  for (Entry& entry : layers_) {
+    if (entry.name != name) continue;
+    this->exchange(entry.layer, std::move(layer), name);
+    return *this;
+  }
+  throw GraphError(this->label() + ": has no layer '" + name + "' to replace");
+}
+
+template <class T>
+Layer<T>& Sequential<T>::operator[](Index i) {
+  if (i < 0 || i >= size())
+    throw GraphError(this->label() + ": has " + std::to_string(size()) + " layers, none has the number " +
+                     std::to_string(i));
+  return *layers_[static_cast<std::size_t>(i)].layer;
 }
 
 template <class T>

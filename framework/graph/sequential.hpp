@@ -42,8 +42,17 @@ class Sequential final : public Container<T> {
     return add(std::to_string(layers_.size()), std::move(layer));
   }
 
+  /// Puts a layer in the place of the one of this name: it takes over its path and mode. Throws GraphError if
+  /// there is none. (Assignment to a layer does the same, for a value of its class.)
+  Sequential& replace(const std::string& name, std::unique_ptr<Layer<T>> layer);
+  template <std::derived_from<Layer<T>> L>
+  [[gnu::cold]] Sequential& replace(const std::string& name, L layer) {
+    return replace(name, std::make_unique<L>(std::move(layer)));
+  }
+
   Index size() const { return static_cast<Index>(layers_.size()); }
-  Layer<T>& operator[](Index i) { return *layers_.at(static_cast<std::size_t>(i)).layer; }
+  /// Throws GraphError unless 0 <= i < size().
+  Layer<T>& operator[](Index i);
 
   Shape output_shape(const Shape& input) const override;
   std::vector<typename Layer<T>::Step> steps(const Shape& input) const override;

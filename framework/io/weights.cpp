@@ -8,6 +8,7 @@ namespace strata {
 
 template <class T>
 std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope) {
+  net.check_tensors();
   std::vector<StateEntry> entries;
   for (auto& [name, parameter] : net.named_parameters()) entries.push_back({name, &parameter->value});
   for (auto& buffer : net.named_buffers()) {

@@ -14,6 +14,7 @@ enum class StateScope {
 };
 
 /// Where a network keeps its state, by dotted name. Valid while the network lives and keeps its structure.
+/// Throws as Layer::check_tensors does, as do the next two.
 template <class T>
 std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope = StateScope::weights);
 

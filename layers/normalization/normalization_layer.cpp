@@ -83,7 +83,6 @@ normalization::Sets NormalizationLayer<T>::sets_of(const Shape& x, bool frozen) 
 
 template <class T>
 auto NormalizationLayer<T>::begin(const Shape& x) const -> Kept {
-  if (running_) running_->check(this->label());
   Kept kept;
   kept.frozen = !this->training() && running_;
   if (kept.frozen)
@@ -128,7 +127,6 @@ template <class T>
 void NormalizationLayer<T>::normalize_in_place(Tensor<T>& x, bool rectify) const {
   const normalization::Output<T> output{.y = x.data(), .rectify = rectify};
   if (running_) {
-    running_->check(this->label());
     normalization::apply(normalization::per_channel(x.shape()), x.data(), output, running_->statistics(),
                          affine(), eps_);
   } else {
@@ -167,7 +165,6 @@ Tensor<T> NormalizationLayer<T>::do_backward(Tensor<T> dy, Record& record) {
 template <class T>
 Tensor<T> NormalizationLayer<T>::do_infer(Tensor<T> x) const {
   if (uses_reference()) {
-    if (running_) running_->check(this->label());
     const normalization::Sets all = sets_of(x.shape(), running_.has_value());
     const auto statistics = running_ ? running_->statistics() : reference::statistics(all, x.data());
     reference::normalize(all, x.data(), statistics, affine(), eps_, x.data());
@@ -180,7 +177,7 @@ Tensor<T> NormalizationLayer<T>::do_infer(Tensor<T> x) const {
 template <class T>
 auto NormalizationLayer<T>::frozen_map() const -> std::optional<ChannelMap> {
   if (!running_) return std::nullopt;
-  running_->check(this->label());
+  this->check_tensors();
   const auto statistics = running_->statistics();
   const auto parameters = affine();
   ChannelMap map;
@@ -209,17 +206,23 @@ template <class T>
 void NormalizationLayer<T>::reset_parameters(Random& /*random*/) {
   if (running_) running_->reset();
   if (!weight_) return;
-  weight_->value.fill(T{1});
-  bias_->value.fill(T{0});
+  weight_->value = full<T>(kind_.affine_shape, T{1});
+  bias_->value = zeros<T>(kind_.affine_shape);
+}
+
+template <class T>
+void NormalizationLayer<T>::check_own_tensors() const {
+  Layer<T>::check_own_tensors();
+  for (const auto* parameter : {&weight_, &bias_})
+    if (*parameter && (*parameter)->shape() != kind_.affine_shape)
+      this->fail_shape("a " + (*parameter)->name + " of shape " + to_string(kind_.affine_shape),
+                       (*parameter)->shape());
+  if (running_) running_->check(this->label());
 }
 
 template <class T>
 normalization::Affine<T> NormalizationLayer<T>::affine() const {
   if (!weight_) return {};
-  for (const Parameter<T>* parameter : {&*weight_, &*bias_})
-    if (parameter->value.shape() != kind_.affine_shape)
-      throw ShapeError(this->label() + ": expected a " + parameter->name + " of shape " +
-                       to_string(kind_.affine_shape) + ", got " + to_string(parameter->value.shape()));
   return {weight_->value.data(), bias_->value.data()};
 }
 

@@ -54,7 +54,6 @@ class NormalizationLayer : public Layer<T> {
 
   virtual normalization::Sets sets(const Shape& x) const;
   double eps() const { return eps_; }
-  /// Throws ShapeError if someone replaced weight or bias by a tensor of another shape.
   normalization::Affine<T> affine() const;
   /// Where the gradients go; null without weight and bias.
   T* weight_gradient() { return weight_ ? weight_->gradient.data() : nullptr; }
@@ -102,6 +101,7 @@ class NormalizationLayer : public Layer<T> {
   std::vector<Parameter<T>*> own_parameters() override;
   std::vector<Buffer<T>> own_buffers() override;
   void reset_parameters(Random& random) override;
+  void check_own_tensors() const override;
 
  private:
   normalization::Sets sets_of(const Shape& x, bool frozen) const;

@@ -42,15 +42,15 @@ void RunningStatistics<T>::update(const normalization::Statistics& batch, double
 
 template <class T>
 void RunningStatistics<T>::reset() {
-  mean.fill(T{0});
-  variance.fill(T{1});
+  mean = zeros<T>(shape_);
+  variance = full<T>(shape_, T{1});
   num_batches = 0;
 }
 
 template <class T>
 void RunningStatistics<T>::check(const std::string& label) const {
   for (const auto& [name, value] : {std::pair{"running_mean", &mean}, {"running_var", &variance}})
-    if (value->shape() != shape_)
+    if (value->shape() != shape_ || value->storage().size() < value->size())
       throw ShapeError(label + ": expected a " + name + " of shape " + to_string(shape_) + ", got " +
                        to_string(value->shape()));
 }

@@ -1,0 +1,27 @@
+// Held: what a class that can be moved keeps out of its header.
+#pragma once
+
+#include <memory>
+
+#include "strata/framework/identity.hpp"
+
+namespace strata::detail {
+
+/// A unique_ptr that throws StateError, which begins with `owner`, where one that was moved from is used.
+template <class Object>
+class Held {
+ public:
+  Held(const char* owner, std::unique_ptr<Object> object) : owner_(owner), object_(std::move(object)) {}
+
+  Object& operator*() const {
+    if (!object_) throw_moved_from(owner_);
+    return *object_;
+  }
+  Object* operator->() const { return &**this; }
+
+ private:
+  const char* owner_;
+  std::unique_ptr<Object> object_;
+};
+
+}  // namespace strata::detail
