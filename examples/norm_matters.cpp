@@ -46,7 +46,8 @@ int compare(st::Index samples, st::Index epochs) {
         st::SGD<float>{{.learning_rate = 0.02, .momentum = 0.9}},
         {.epochs = epochs, .batch_size = 50, .schedule = st::OneCycle{}, .standardization = standardization}};
     const st::History history = solver.train();
-    const st::Evaluation test = st::evaluate<float>(net, test_set, {.standardization = standardization});
+    const st::Evaluation test =
+        st::evaluate<float>(net, test_set, {.standardization = standardization, .check_finite = true});
     fmt::print("{:<12}{:>12.4f}{:>20.4f}{:>16.4f}\n", name, history.epochs.back().train_loss,
                history.epochs.back().train_accuracy, test.accuracy);
   }

@@ -30,7 +30,10 @@ void resume(st::Solver<float>& solver) {
 // The exit status.
 int train(const support::TrainingOptions& o) {
   if (o.threads > 0) st::set_num_threads(o.threads);
-  if (!o.save.empty()) st::AtomicFile{o.save};  // if it cannot be written, say so before the work
+  if (!o.save.empty() && o.save == o.history)
+    throw st::ArgumentError("--save and --history name the same file, '" + o.save + "'");
+  for (const std::string& file : {o.save, o.history})
+    if (!file.empty()) st::AtomicFile{file};  // if it cannot be written, say so before the work
   const st::TrainTest data = support::load(o);
   std::shared_ptr<const st::Dataset> train_set = data.train, test_set = data.test;
   if (o.limit > 0) {
@@ -45,7 +48,7 @@ int train(const support::TrainingOptions& o) {
   const auto net = support::make_model(o, train_set->sample_shape(), train_set->classes());
   net->initialize(o.seed);
   fmt::print(
-      "{} images to train on, {} to validate, {} to test; {} has {} parameters; {} thread{}, {} kernels\n",
+      "{} images to train on, {} to validate, {} to test\n{} has {} parameters; {} thread{}, {} kernels\n",
       split.train->size(), split.validation->size(), test_set->size(), o.model, net->parameter_count(),
       st::num_threads(), st::num_threads() == 1 ? "" : "s", st::to_string(st::instruction_set()));
 
@@ -54,9 +57,9 @@ int train(const support::TrainingOptions& o) {
     checkpoints = {.folder = o.checkpoint,
                    .every = st::steps(o.checkpoint_every),
                    .keep_last = o.keep,
-                   .run_options = support::run_options(o, standardization)};
+                   .run_options = support::run_options(o)};
   std::optional<support::StopSignal> stop(std::in_place);
-  support::Progress progress;
+  std::optional<support::Progress> progress(std::in_place);
   st::Solver<float> solver{*net,
                            split,
                            *support::make_optimizer(o),
@@ -70,20 +73,21 @@ int train(const support::TrainingOptions& o) {
                             .checkpoints = checkpoints,
                             .after_step =
                                 [&](st::StepReport& step) {
-                                  progress.show(step);
+                                  progress->show(step);
                                   step.stop = stop->received();
                                 },
                             .after_epoch =
                                 [&](st::EpochReport& epoch) {
-                                  progress.show(epoch);
+                                  progress->show(epoch);
                                   epoch.stop = stop->received();
                                 }}};
   if (o.resume) resume(solver);
   const auto start = std::chrono::steady_clock::now();
   const st::History history = solver.train();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  progress.reset();
   if (stop->received()) {
-    fmt::print("\nstopped after {} steps; {}\n", history.step_losses.size(),
+    fmt::print("stopped after {} steps; {}\n", history.step_losses.size(),
                checkpoints ? "--resume goes on from there" : "nothing is kept without --checkpoint");
     return support::kStopped;
   }
@@ -91,7 +95,8 @@ int train(const support::TrainingOptions& o) {
   if (!o.save.empty()) st::save_weights(*net, o.save);
   if (!o.history.empty()) history.write_csv(o.history);
 
-  const st::Evaluation test = st::evaluate(*net, test_set, {.standardization = standardization});
+  const st::Evaluation test =
+      st::evaluate(*net, test_set, {.standardization = standardization, .check_finite = true});
   st::ConfusionMatrix confusion(test_set->classes());
   st::Labels labels;
   for (st::Index i = 0; i < test_set->size(); ++i) labels.push_back(test_set->label(i));
@@ -99,8 +104,8 @@ int train(const support::TrainingOptions& o) {
 
   fmt::print("\n{:<14}{:>8}{:>11}\n", "class", "recall", "precision");
   for (st::Index c = 0; c < test_set->classes(); ++c)
-    fmt::print("{:<14}{:>8.4f}{:>11.4f}\n", test_set->class_name(c), confusion.recall(c),
-               confusion.precision(c));
+    fmt::print("{:<14}{:>8}{:>11}\n", test_set->class_name(c), support::figure(confusion.recall(c)),
+               support::figure(confusion.precision(c)));
   fmt::print("\ntrained for {} in all; best epoch {} of {}; test loss {:.4f}\n",
              support::duration(took.count()), history.best_epoch, history.epochs.size(), test.loss);
   fmt::print("test accuracy {:.4f}\n", test.accuracy);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "strata/framework/labels.hpp"
+#include "strata/framework/settings.hpp"
 #include "strata/framework/tensor.hpp"
 
 namespace strata {
@@ -16,11 +17,16 @@ struct LossResult {
 
 /// A loss of scores (N, classes) and labels (N). Throws ShapeError, and ArgumentError for a label out of
 /// range.
+///
+/// To write one, override operator(), type and clone; settings if it has options.
 template <class T>
 class Loss {
  public:
   virtual ~Loss() = default;
   virtual LossResult<T> operator()(const Tensor<T>& scores, const Labels& labels) const = 0;
+  /// The name of the class.
+  virtual std::string type() const = 0;
+  virtual Settings settings() const { return {}; }
   virtual std::unique_ptr<Loss> clone() const = 0;
 };
 
@@ -36,6 +42,8 @@ class SoftmaxCrossEntropy final : public Loss<T> {
   /// Throws ArgumentError unless 0 <= label_smoothing <= 1.
   explicit SoftmaxCrossEntropy(SoftmaxCrossEntropyOptions options = {});
   LossResult<T> operator()(const Tensor<T>& scores, const Labels& labels) const override;
+  std::string type() const override { return "SoftmaxCrossEntropy"; }
+  Settings settings() const override { return {{"label_smoothing", smoothing_}}; }
   std::unique_ptr<Loss<T>> clone() const override { return std::make_unique<SoftmaxCrossEntropy>(*this); }
 
  private:
@@ -54,6 +62,8 @@ class MulticlassHinge final : public Loss<T> {
   /// Throws ArgumentError unless margin > 0.
   explicit MulticlassHinge(MulticlassHingeOptions options = {});
   LossResult<T> operator()(const Tensor<T>& scores, const Labels& labels) const override;
+  std::string type() const override { return "MulticlassHinge"; }
+  Settings settings() const override { return {{"margin", margin_}}; }
   std::unique_ptr<Loss<T>> clone() const override { return std::make_unique<MulticlassHinge>(*this); }
 
  private:

@@ -1,6 +1,7 @@
 #include "strata/framework/metrics.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 #include <ostream>
@@ -25,6 +26,11 @@ std::string percent(Index part, Index whole) {
   return text;
 }
 
+template <class T>
+bool has_nan(const T* row, std::size_t classes) {
+  return std::any_of(row, row + classes, [](T score) { return std::isnan(score); });
+}
+
 }  // namespace
 
 template <class T>
@@ -34,7 +40,8 @@ Labels predictions(const Tensor<T>& scores) {
   Labels best(scores.shape()[0]);
   for (std::size_t n = 0; n < best.size(); ++n) {
     const T* row = scores.data() + n * classes;
-    best[n] = static_cast<std::int32_t>(std::max_element(row, row + classes) - row);
+    best[n] = has_nan(row, classes) ? kNoClass
+                                    : static_cast<std::int32_t>(std::max_element(row, row + classes) - row);
   }
   return best;
 }
@@ -61,12 +68,10 @@ double top_k_accuracy(const Tensor<T>& scores, const Labels& labels, Index k) {
       throw ArgumentError("accuracy: label " + std::to_string(labels[n]) + " of sample " + std::to_string(n) +
                           " is out of range for " + std::to_string(classes) + " classes");
     const T* row = scores.data() + n * classes;
-    Index rank = 0;  // comparisons with NaN are false: it counts as ahead of every label, its own too
-    for (std::size_t c = 0; c < classes; ++c) {
-      const bool behind = row[c] < row[label] || (row[c] == row[label] && c >= label);
-      rank += !behind;
-    }
-    right += rank < k;
+    Index rank = 0;
+    for (std::size_t c = 0; c < classes; ++c)
+      rank += row[c] > row[label] || (row[c] == row[label] && c < label);
+    right += rank < k && !has_nan(row, classes);
   }
   return static_cast<double>(right) / static_cast<double>(labels.size());
 }
@@ -80,7 +85,7 @@ ConfusionMatrix::ConfusionMatrix(Index classes, std::vector<std::string> names)
   if (static_cast<Index>(names_.size()) != classes)
     throw ArgumentError("ConfusionMatrix: expected " + std::to_string(classes) + " names, got " +
                         std::to_string(names_.size()));
-  counts_.resize(static_cast<std::size_t>(classes * classes));
+  counts_.resize(static_cast<std::size_t>(classes * (classes + 1)));
 }
 
 void ConfusionMatrix::add(const Labels& labels, const Labels& predicted) {
@@ -89,11 +94,11 @@ void ConfusionMatrix::add(const Labels& labels, const Labels& predicted) {
                      std::to_string(predicted.size()) + " for " + std::to_string(labels.size()));
   for (const Labels* list : {&labels, &predicted})
     for (std::size_t n = 0; n < list->size(); ++n)
-      if ((*list)[n] < 0 || (*list)[n] >= classes_)
+      if ((*list)[n] < (list == &labels ? 0 : kNoClass) || (*list)[n] >= classes_)
         throw ArgumentError(std::string("ConfusionMatrix: ") + (list == &labels ? "label " : "prediction ") +
                             std::to_string((*list)[n]) + " of sample " + std::to_string(n) +
                             " is out of range for " + std::to_string(classes_) + " classes");
-  for (std::size_t n = 0; n < labels.size(); ++n) ++counts_[labels[n] * classes_ + predicted[n]];
+  for (std::size_t n = 0; n < labels.size(); ++n) ++counts_[place_of(labels[n], predicted[n])];
 }
 
 Index ConfusionMatrix::total() const {
@@ -101,15 +106,15 @@ Index ConfusionMatrix::total() const {
 }
 
 Index ConfusionMatrix::count(Index label, Index predicted) const {
-  if (label < 0 || label >= classes_ || predicted < 0 || predicted >= classes_)
+  if (label < 0 || label >= classes_ || predicted < kNoClass || predicted >= classes_)
     throw ArgumentError("ConfusionMatrix: (" + std::to_string(label) + ", " + std::to_string(predicted) +
                         ") is out of range for " + std::to_string(classes_) + " classes");
-  return counts_[label * classes_ + predicted];
+  return counts_[place_of(label, predicted)];
 }
 
 Index ConfusionMatrix::row_sum(Index label) const {
   Index sum = 0;
-  for (Index c = 0; c < classes_; ++c) sum += count(label, c);
+  for (Index c = kNoClass; c < classes_; ++c) sum += count(label, c);
   return sum;
 }
 
@@ -136,6 +141,8 @@ double ConfusionMatrix::precision(Index predicted) const {
 std::string ConfusionMatrix::to_string() const {
   std::vector<std::vector<std::string>> rows{{"label \\ predicted"}};
   rows[0].insert(rows[0].end(), names_.begin(), names_.end());
+  const bool has_none = column_sum(kNoClass) > 0;
+  if (has_none) rows[0].push_back("none");
   rows[0].push_back("recall");
   std::vector<std::string> last{"precision"};
   Index right = 0;
@@ -143,11 +150,13 @@ std::string ConfusionMatrix::to_string() const {
     std::vector<std::string> row{names_[label]};
     for (Index predicted = 0; predicted < classes_; ++predicted)
       row.push_back(std::to_string(count(label, predicted)));
+    if (has_none) row.push_back(std::to_string(count(label, kNoClass)));
     row.push_back(percent(count(label, label), row_sum(label)));
     rows.push_back(std::move(row));
     last.push_back(percent(count(label, label), column_sum(label)));
     right += count(label, label);
   }
+  if (has_none) last.emplace_back("-");
   last.push_back(percent(right, total()));
   rows.push_back(std::move(last));
   return table(rows, {Align::left, Align::right});

@@ -10,7 +10,11 @@
 
 namespace strata {
 
-/// The class of the highest score in each row of (N, classes); of equal scores, the first.
+/// What is predicted for a sample of which a score is NaN. It is no label: such a sample is never right.
+constexpr std::int32_t kNoClass = -1;
+
+/// The class of the highest score in each row of (N, classes); of equal scores, the first; kNoClass if one is
+/// NaN.
 template <class T>
 Labels predictions(const Tensor<T>& scores);
 
@@ -19,12 +23,12 @@ Labels predictions(const Tensor<T>& scores);
 template <class T>
 double accuracy(const Tensor<T>& scores, const Labels& labels);
 
-/// The share of samples whose label is among the k highest scores. A score that is not a number counts as
-/// higher than the label's. Throws ArgumentError unless 1 <= k <= classes.
+/// The share of samples whose label is among the k highest scores; none of a sample that has a NaN is. Throws
+/// ArgumentError unless 1 <= k <= classes.
 template <class T>
 double top_k_accuracy(const Tensor<T>& scores, const Labels& labels, Index k);
 
-/// Counts samples by label and prediction.
+/// Counts samples by label and prediction, which may be kNoClass.
 class ConfusionMatrix {
  public:
   /// Throws ArgumentError for fewer than one class, or for names that are not one per class.
@@ -48,10 +52,15 @@ class ConfusionMatrix {
   /// Of the samples taken for this class, the share that is of it.
   double precision(Index predicted) const;
 
-  /// A table: one row a label, one column a prediction, recall at the end of the row and precision below.
+  /// A table: one row a label, one column a prediction, recall at the end of the row and precision below. A
+  /// column "none" is for kNoClass, if there are any.
   std::string to_string() const;
 
  private:
+  // The column of kNoClass comes first.
+  std::size_t place_of(Index label, Index predicted) const {
+    return static_cast<std::size_t>(label * (classes_ + 1) + predicted + 1);
+  }
   Index row_sum(Index label) const;
   Index column_sum(Index predicted) const;
 

@@ -18,6 +18,15 @@ Adagrad<T>::Adagrad(AdagradOptions options) : Optimizer<T>({"sum"}), options_(op
 }
 
 template <class T>
+Settings Adagrad<T>::settings() const {
+  return {{"learning_rate_decay", options_.learning_rate_decay},
+          {"weight_decay", options_.weight_decay},
+          {"initial_accumulator_value", options_.initial_accumulator_value},
+          {"eps", options_.eps},
+          {"decay_all", options_.decay_all}};
+}
+
+template <class T>
 void Adagrad<T>::update(Parameter<T>& parameter, typename Optimizer<T>::State& state) {
   const auto& kernel = kernels::table<kernels::Updates<T>>();
   Tensor<T>& sum = state.tensors[0];

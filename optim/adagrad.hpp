@@ -27,6 +27,7 @@ class Adagrad final : public Optimizer<T> {
   const AdagradOptions& options() const { return options_; }
   std::unique_ptr<Optimizer<T>> clone() const override { return std::make_unique<Adagrad>(*this); }
   std::string type() const override { return "Adagrad"; }
+  Settings settings() const override;
 
  protected:
   void update(Parameter<T>& parameter, typename Optimizer<T>::State& state) override;

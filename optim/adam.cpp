@@ -13,6 +13,15 @@ void check(const char* owner, const Options& options) {
   detail::check_eps(owner, options.eps);
 }
 
+template <class Options>
+Settings settings_of(const Options& options) {
+  return {{"beta1", options.beta1},
+          {"beta2", options.beta2},
+          {"eps", options.eps},
+          {"weight_decay", options.weight_decay},
+          {"decay_all", options.decay_all}};
+}
+
 // `weight_decay` is added to the gradient; the value is multiplied by `keep` first.
 template <class T, class Options>
 void adam_update(Parameter<T>& parameter, std::vector<Tensor<T>>& averages, std::int64_t step,
@@ -44,6 +53,11 @@ Adam<T>::Adam(AdamOptions options) : Optimizer<T>({"exp_avg", "exp_avg_sq"}), op
 }
 
 template <class T>
+Settings Adam<T>::settings() const {
+  return settings_of(options_);
+}
+
+template <class T>
 void Adam<T>::update(Parameter<T>& parameter, typename Optimizer<T>::State& state) {
   adam_update(parameter, state.tensors, state.step, this->learning_rate(), options_,
               detail::decay_of<T>(parameter, options_), T{1});
@@ -53,6 +67,11 @@ template <class T>
 AdamW<T>::AdamW(AdamWOptions options) : Optimizer<T>({"exp_avg", "exp_avg_sq"}), options_(options) {
   this->set_learning_rate(options.learning_rate);
   check("AdamW", options);
+}
+
+template <class T>
+Settings AdamW<T>::settings() const {
+  return settings_of(options_);
 }
 
 template <class T>

@@ -28,6 +28,7 @@ class Adam final : public Optimizer<T> {
   const AdamOptions& options() const { return options_; }
   std::unique_ptr<Optimizer<T>> clone() const override { return std::make_unique<Adam>(*this); }
   std::string type() const override { return "Adam"; }
+  Settings settings() const override;
 
  protected:
   void update(Parameter<T>& parameter, typename Optimizer<T>::State& state) override;
@@ -57,6 +58,7 @@ class AdamW final : public Optimizer<T> {
   const AdamWOptions& options() const { return options_; }
   std::unique_ptr<Optimizer<T>> clone() const override { return std::make_unique<AdamW>(*this); }
   std::string type() const override { return "AdamW"; }
+  Settings settings() const override;
 
  protected:
   void update(Parameter<T>& parameter, typename Optimizer<T>::State& state) override;

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/io/atomic_file.hpp"
 #include "strata/framework/io/quote.hpp"
 
 namespace strata::detail {
@@ -98,6 +99,7 @@ void CheckpointFolder::prepare() const {
     if (name.ends_with(".tmp") && (name.starts_with(".step-") || name.starts_with(".best.safetensors.")))
       std::filesystem::remove(path, ignored);
   }
+  AtomicFile{best_weights()};
 }
 
 void CheckpointFolder::prune() const {
@@ -137,10 +139,28 @@ Index Notes::count(const std::string& name, Index most) const {
   return *value;
 }
 
-void Notes::expect(const std::string& name, const std::string& own) const {
-  if (text(name) != own)
-    fail("was made by another run: its " + name + " is " + in_quotes(text(name)) + ", here it is " +
-         in_quotes(own));
+std::vector<std::string> Notes::compare_run(const std::map<std::string, std::string>& own, bool old) const {
+  const std::string prefix = old ? "" : "run.";
+  std::vector<std::string> differences, unknown;
+  for (const auto& [name, value] : own) {
+    const auto found = notes_.find(prefix + name);
+    if (found == notes_.end() && old && !name.starts_with("option."))
+      unknown.push_back(name);
+    else if (found == notes_.end())
+      differences.push_back("it has no " + name + ", here it is " + in_quotes(value));
+    else if (found->second != value)
+      differences.push_back("its " + name + " is " + in_quotes(found->second) + ", here it is " +
+                            in_quotes(value));
+  }
+  for (const auto& [name, value] : notes_)
+    if (!old && name.starts_with(prefix) && !name.starts_with("run.option.") &&
+        !own.contains(name.substr(prefix.size())))
+      differences.push_back("its " + name.substr(prefix.size()) + " is " + in_quotes(value) +
+                            ", here there is none");
+  if (!differences.empty()) fail("was made by another run: " + join_some(differences, 10));
+  if (unknown.empty()) return {};
+  return {"the checkpoint is of an older version and does not tell its " + join_some(unknown) +
+          "; whether they are the same was not compared"};
 }
 
 bool Notes::agrees(const std::string& name, const std::string& own) const {

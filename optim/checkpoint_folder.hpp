@@ -25,7 +25,8 @@ class CheckpointFolder {
   std::optional<Index> newest() const;
   std::vector<std::filesystem::path> newest_first() const;
 
-  /// Makes the folder, and removes what a killed process left unfinished in it. Throws DataError.
+  /// Makes the folder, removes what a killed process left unfinished in it, and tries to write there. Throws
+  /// DataError.
   void prepare() const;
   /// Removes all but the newest. A file that cannot be removed is left.
   void prune() const;
@@ -52,8 +53,10 @@ class Notes {
   double number(const std::string& name) const;
   /// At least 0 and at most `most`.
   Index count(const std::string& name, Index most) const;
-  /// Throws unless the note is what this run would write.
-  void expect(const std::string& name, const std::string& own) const;
+  /// Throws if it was made by another run than `own`, and names all that differs; options ("option.…") that
+  /// `own` has not may be any. Notes of the old format do not tell all: returns a sentence that says what was
+  /// not compared.
+  std::vector<std::string> compare_run(const std::map<std::string, std::string>& own, bool old) const;
   /// Whether it is there and is what this run would write.
   bool agrees(const std::string& name, const std::string& own) const;
   [[noreturn]] void fail(const std::string& message) const;

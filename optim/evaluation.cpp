@@ -1,9 +1,11 @@
 #include "strata/optim/evaluation.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "strata/framework/data/loader.hpp"
 #include "strata/framework/metrics.hpp"
+#include "strata/optim/finite.hpp"
 
 namespace strata {
 
@@ -26,6 +28,20 @@ void detail::check_fit(const char* owner, const Layer<T>& net, const Dataset* da
                      " for an input " + to_string(input) + ", but gives " + to_string(scores));
 }
 
+namespace {
+
+// Replays the batch on a copy of the network that looks at every value.
+template <class T>
+[[noreturn]] void fail_not_finite(const Layer<T>& net, const Tensor<T>& samples, Index batch) {
+  const std::string where = "evaluation, batch " + std::to_string(batch + 1) + ": ";
+  const std::unique_ptr<Layer<T>> twin = net.clone();
+  detail::require_finite(where, *twin);
+  detail::require_finite_run(where, samples, [&] { twin->infer(samples); });
+  throw NotFiniteError(where + "the loss is NaN or infinite");
+}
+
+}  // namespace
+
 template <class T>
 Evaluation evaluate(const Inference<T>& model, std::shared_ptr<const Dataset> dataset,
                     const EvaluationOptions& options, const Loss<T>& loss) {
@@ -37,9 +53,14 @@ Evaluation evaluate(const Inference<T>& model, std::shared_ptr<const Dataset> da
   Evaluation result{0, 0, {}};
   Index correct = 0;
   loader.start_epoch(0);
-  while (std::optional<Batch<T>> batch = loader.next()) {
+  for (Index number = 0; std::optional<Batch<T>> batch = loader.next(); ++number) {
     const Tensor<T> scores = model(std::move(batch->samples));
-    result.loss += loss(scores, batch->labels).value * static_cast<double>(batch->labels.size());
+    const double value = loss(scores, batch->labels).value;
+    if (options.check_finite && !std::isfinite(value)) {
+      loader.start_epoch(0, number);
+      fail_not_finite(model.network(), loader.next()->samples, number);
+    }
+    result.loss += value * static_cast<double>(batch->labels.size());
     for (std::size_t i = 0; const std::int32_t predicted : predictions(scores)) {
       correct += predicted == batch->labels[i++];
       result.predictions.push_back(predicted);

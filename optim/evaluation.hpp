@@ -15,12 +15,15 @@ namespace strata {
 struct EvaluationOptions {
   Index batch_size = 64;
   std::optional<Standardization> standardization = std::nullopt;
+  /// Throw NotFiniteError when the loss is NaN or infinite; it names the layer where that began.
+  bool check_finite = false;
 };
 
 struct Evaluation {
-  double loss;         ///< mean over all samples
-  double accuracy;     ///< in [0, 1]
-  Labels predictions;  ///< one per sample, in their order; for a ConfusionMatrix
+  double loss;      ///< mean over all samples
+  double accuracy;  ///< in [0, 1]
+  Labels
+      predictions;  ///< one per sample, in their order; for a ConfusionMatrix. kNoClass where a score is NaN
 };
 
 /// Runs a data set through a model in batches; it gives scores (N, classes). Throws ArgumentError for a null

@@ -1,17 +1,15 @@
 #include "strata/optim/history.hpp"
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <locale>
+#include <sstream>
 
-#include "strata/framework/error.hpp"
+#include "strata/framework/io/atomic_file.hpp"
 
 namespace strata {
 
 void History::write_csv(const std::string& path) const {
-  std::ofstream file(path);
+  std::ostringstream file;
   file.imbue(std::locale::classic());
   file.precision(std::numeric_limits<double>::max_digits10);
   file << "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,seconds\n";
@@ -24,8 +22,10 @@ void History::write_csv(const std::string& path) const {
     }
     file << '\n';
   }
-  file.close();
-  if (!file) throw DataError("cannot write '" + path + "': " + std::strerror(errno));
+  const std::string text = file.str();
+  AtomicFile target(path);
+  target.write(std::as_bytes(std::span(text)));
+  target.commit();
 }
 
 }  // namespace strata

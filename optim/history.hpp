@@ -25,7 +25,8 @@ struct History {
   Index best_epoch = 0;  ///< from 1; the best on validation, 0 if there is none
   bool stopped_early = false;
 
-  /// Writes the epochs: a line of names, then a line each; an absent value is left empty. Throws DataError.
+  /// Writes the epochs: a line of names, then a line each; an absent value is left empty. Atomic
+  /// and durable. Throws DataError.
   void write_csv(const std::string& path) const;
 };
 

@@ -8,6 +8,7 @@
 
 #include "strata/framework/identity.hpp"
 #include "strata/framework/parameter.hpp"
+#include "strata/framework/settings.hpp"
 
 namespace strata {
 
@@ -16,7 +17,7 @@ namespace strata {
 /// Weight decay leaves parameters with `decay == false` (biases and the parameters of norms) alone unless
 /// `.decay_all = true`; PyTorch decays all.
 ///
-/// To write one, override type, clone and update.
+/// To write one, override type, settings, clone and update.
 template <class T>
 class Optimizer {
  public:
@@ -42,6 +43,8 @@ class Optimizer {
 
   virtual std::unique_ptr<Optimizer> clone() const = 0;
   virtual std::string type() const = 0;
+  /// All options but the learning rate.
+  virtual Settings settings() const { return {}; }
 
  protected:
   /// One tensor of zeros, in the parameter's shape, is kept under each of the names.

@@ -26,6 +26,16 @@ RMSProp<T>::RMSProp(RMSPropOptions options) : Optimizer<T>(state_names(options))
 }
 
 template <class T>
+Settings RMSProp<T>::settings() const {
+  return {{"alpha", options_.alpha},
+          {"eps", options_.eps},
+          {"weight_decay", options_.weight_decay},
+          {"momentum", options_.momentum},
+          {"centered", options_.centered},
+          {"decay_all", options_.decay_all}};
+}
+
+template <class T>
 void RMSProp<T>::update(Parameter<T>& parameter, typename Optimizer<T>::State& state) {
   const auto& kernel = kernels::table<kernels::Updates<T>>();
   const typename kernels::Updates<T>::RMSProp with{.learning_rate = static_cast<T>(this->learning_rate()),

@@ -30,6 +30,7 @@ class RMSProp final : public Optimizer<T> {
   const RMSPropOptions& options() const { return options_; }
   std::unique_ptr<Optimizer<T>> clone() const override { return std::make_unique<RMSProp>(*this); }
   std::string type() const override { return "RMSProp"; }
+  Settings settings() const override;
 
  protected:
   void update(Parameter<T>& parameter, typename Optimizer<T>::State& state) override;

@@ -23,6 +23,10 @@ double along_cosine(double from, double to, double done) {
   return to + (from - to) / 2 * (1 + std::cos(std::numbers::pi * done));
 }
 
+std::pair<std::string, double> setting_of(const std::string& name, const Span& span) {
+  return {name + (span.unit == Span::Unit::epochs ? ", in epochs" : ", in steps"), span.count};
+}
+
 }  // namespace
 
 Index Span::in_steps(Index steps_per_epoch) const {
@@ -45,6 +49,10 @@ StepDecay::StepDecay(Span every, double gamma) : every_(every), gamma_(gamma) {
   check_gamma("StepDecay", gamma);
 }
 
+Settings StepDecay::settings() const {
+  return {setting_of("every", every_), {"gamma", gamma_}};
+}
+
 double StepDecay::learning_rate(double base, const TrainingPosition& at) const {
   return base * std::pow(gamma_, static_cast<double>(at.step / every_.in_steps(at.steps_per_epoch)));
 }
@@ -53,6 +61,13 @@ MultiStepDecay::MultiStepDecay(std::vector<Span> milestones, double gamma)
     : milestones_(std::move(milestones)), gamma_(gamma) {
   check_gamma("MultiStepDecay", gamma);
   if (milestones_.empty()) throw ArgumentError("MultiStepDecay: at least one milestone is needed");
+}
+
+Settings MultiStepDecay::settings() const {
+  Settings all{{"gamma", gamma_}};
+  for (const Span& milestone : milestones_)
+    all.push_back(setting_of("milestone " + std::to_string(all.size()), milestone));
+  return all;
 }
 
 double MultiStepDecay::learning_rate(double base, const TrainingPosition& at) const {
@@ -66,6 +81,10 @@ ExponentialDecay::ExponentialDecay(double gamma, Span every) : gamma_(gamma), ev
   check_gamma("ExponentialDecay", gamma);
 }
 
+Settings ExponentialDecay::settings() const {
+  return {{"gamma", gamma_}, setting_of("every", every_)};
+}
+
 double ExponentialDecay::learning_rate(double base, const TrainingPosition& at) const {
   const auto every = static_cast<double>(every_.in_steps(at.steps_per_epoch));
   return base * std::pow(gamma_, static_cast<double>(at.step) / every);
@@ -73,6 +92,12 @@ double ExponentialDecay::learning_rate(double base, const TrainingPosition& at) 
 
 CosineDecay::CosineDecay(CosineDecayOptions options) : options_(options) {
   check_not_negative("CosineDecay", "minimum", options.minimum);
+}
+
+Settings CosineDecay::settings() const {
+  Settings all{{"minimum", options_.minimum}};
+  if (options_.length) all.push_back(setting_of("length", *options_.length));
+  return all;
 }
 
 double CosineDecay::learning_rate(double base, const TrainingPosition& at) const {
@@ -88,6 +113,12 @@ OneCycle::OneCycle(OneCycleOptions options) : options_(options) {
                        "finite and above 0", options.div_factor);
   detail::check_option(std::isfinite(options.final_div_factor) && options.final_div_factor > 0, "OneCycle",
                        "final_div_factor", "finite and above 0", options.final_div_factor);
+}
+
+Settings OneCycle::settings() const {
+  return {{"pct_start", options_.pct_start},
+          {"div_factor", options_.div_factor},
+          {"final_div_factor", options_.final_div_factor}};
 }
 
 double OneCycle::learning_rate(double base, const TrainingPosition& at) const {
@@ -106,6 +137,12 @@ Warmup::Warmup(Span length, Cloned<Schedule> then, double start_factor)
     : length_(length), then_(std::move(then)), start_factor_(start_factor) {
   detail::check_option(start_factor >= 0 && start_factor <= 1, "Warmup", "start_factor", "in [0, 1]",
                        start_factor);
+}
+
+Settings Warmup::settings() const {
+  Settings all{setting_of("length", length_), {"start_factor", start_factor_}};
+  for (const auto& [name, value] : then_->settings()) all.emplace_back("then." + name, value);
+  return all;
 }
 
 double Warmup::learning_rate(double base, const TrainingPosition& at) const {
@@ -128,6 +165,17 @@ ReduceOnPlateau::ReduceOnPlateau(ReduceOnPlateauOptions options) : options_(opti
   check_not_negative(kName, "cooldown", static_cast<double>(options.cooldown));
   check_not_negative(kName, "minimum", options.minimum);
   check_not_negative(kName, "eps", options.eps);
+}
+
+Settings ReduceOnPlateau::settings() const {
+  return {{"monitor", options_.monitor == Monitor::loss ? 0 : 1},
+          {"factor", options_.factor},
+          {"patience", options_.patience},
+          {"threshold", options_.threshold},
+          {"relative_threshold", options_.relative_threshold},
+          {"cooldown", options_.cooldown},
+          {"minimum", options_.minimum},
+          {"eps", options_.eps}};
 }
 
 double ReduceOnPlateau::learning_rate(double base, const TrainingPosition&) const {

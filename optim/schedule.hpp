@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "strata/framework/index.hpp"
+#include "strata/framework/settings.hpp"
 #include "strata/optim/cloned.hpp"
 
 namespace strata {
@@ -36,7 +37,8 @@ Span steps(Index count);
 /// Gives the learning rate of every step. `base` is the learning rate that the optimizer was made with. The
 /// Solver asks before each step, and reports the validation results after each epoch.
 ///
-/// To write one, override learning_rate and clone; observe and state if it learns from the results.
+/// To write one, override learning_rate, type, settings and clone; observe and state if it learns from the
+/// results.
 class Schedule {
  public:
   virtual ~Schedule() = default;
@@ -45,6 +47,9 @@ class Schedule {
   virtual void observe(double /*loss*/, double /*accuracy*/) {}
   /// Views of what it remembers, for a checkpoint.
   virtual std::vector<std::pair<std::string, double*>> state() { return {}; }
+  /// The name of the class.
+  virtual std::string type() const = 0;
+  virtual Settings settings() const { return {}; }
   virtual std::unique_ptr<Schedule> clone() const = 0;
 };
 
@@ -52,6 +57,7 @@ class Schedule {
 class ConstantRate final : public Schedule {
  public:
   double learning_rate(double base, const TrainingPosition&) const override { return base; }
+  std::string type() const override { return "ConstantRate"; }
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<ConstantRate>(*this); }
 };
 
@@ -61,6 +67,8 @@ class StepDecay final : public Schedule {
   /// Throws ArgumentError unless gamma > 0.
   explicit StepDecay(Span every, double gamma = 0.1);
   double learning_rate(double base, const TrainingPosition& at) const override;
+  std::string type() const override { return "StepDecay"; }
+  Settings settings() const override;
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<StepDecay>(*this); }
 
  private:
@@ -74,6 +82,8 @@ class MultiStepDecay final : public Schedule {
   /// Throws ArgumentError unless gamma > 0 and there is a milestone.
   explicit MultiStepDecay(std::vector<Span> milestones, double gamma = 0.1);
   double learning_rate(double base, const TrainingPosition& at) const override;
+  std::string type() const override { return "MultiStepDecay"; }
+  Settings settings() const override;
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<MultiStepDecay>(*this); }
 
  private:
@@ -88,6 +98,8 @@ class ExponentialDecay final : public Schedule {
   /// Throws ArgumentError unless gamma > 0.
   explicit ExponentialDecay(double gamma, Span every = epochs(1));
   double learning_rate(double base, const TrainingPosition& at) const override;
+  std::string type() const override { return "ExponentialDecay"; }
+  Settings settings() const override;
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<ExponentialDecay>(*this); }
 
  private:
@@ -107,6 +119,8 @@ class CosineDecay final : public Schedule {
   /// Throws ArgumentError unless minimum >= 0.
   explicit CosineDecay(CosineDecayOptions options = {});
   double learning_rate(double base, const TrainingPosition& at) const override;
+  std::string type() const override { return "CosineDecay"; }
+  Settings settings() const override;
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<CosineDecay>(*this); }
 
  private:
@@ -126,6 +140,8 @@ class OneCycle final : public Schedule {
   /// Throws ArgumentError unless 0 <= pct_start <= 1 and both factors are positive.
   explicit OneCycle(OneCycleOptions options = {});
   double learning_rate(double base, const TrainingPosition& at) const override;
+  std::string type() const override { return "OneCycle"; }
+  Settings settings() const override;
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<OneCycle>(*this); }
 
  private:
@@ -141,6 +157,9 @@ class Warmup final : public Schedule {
   double learning_rate(double base, const TrainingPosition& at) const override;
   void observe(double loss, double accuracy) override { then_->observe(loss, accuracy); }
   std::vector<std::pair<std::string, double*>> state() override { return then_->state(); }
+  /// "Warmup, then CosineDecay".
+  std::string type() const override { return "Warmup, then " + then_->type(); }
+  Settings settings() const override;
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<Warmup>(*this); }
 
  private:
@@ -173,6 +192,8 @@ class ReduceOnPlateau final : public Schedule {
   void observe(double loss, double accuracy) override;
   /// "best" (an accuracy is kept as its negative), "bad_epochs", "cooldown_left", "reductions".
   std::vector<std::pair<std::string, double*>> state() override;
+  std::string type() const override { return "ReduceOnPlateau"; }
+  Settings settings() const override;
   std::unique_ptr<Schedule> clone() const override { return std::make_unique<ReduceOnPlateau>(*this); }
 
  private:

@@ -22,6 +22,15 @@ SGD<T>::SGD(SGDOptions options)
 }
 
 template <class T>
+Settings SGD<T>::settings() const {
+  return {{"momentum", options_.momentum},
+          {"dampening", options_.dampening},
+          {"weight_decay", options_.weight_decay},
+          {"nesterov", options_.nesterov},
+          {"decay_all", options_.decay_all}};
+}
+
+template <class T>
 void SGD<T>::update(Parameter<T>& parameter, typename Optimizer<T>::State& state) {
   const auto& kernel = kernels::table<kernels::Updates<T>>();
   T* w = parameter.value.data();

@@ -29,6 +29,7 @@ class SGD final : public Optimizer<T> {
   const SGDOptions& options() const { return options_; }
   std::unique_ptr<Optimizer<T>> clone() const override { return std::make_unique<SGD>(*this); }
   std::string type() const override { return "SGD"; }
+  Settings settings() const override;
 
  protected:
   void update(Parameter<T>& parameter, typename Optimizer<T>::State& state) override;

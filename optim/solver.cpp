@@ -7,6 +7,7 @@
 #include "strata/framework/error.hpp"
 #include "strata/framework/metrics.hpp"
 #include "strata/optim/evaluation.hpp"
+#include "strata/optim/finite.hpp"
 #include "strata/optim/gradient_norm.hpp"
 #include "strata/optim/option_check.hpp"
 
@@ -55,11 +56,6 @@ Index count_correct(const Labels& predicted, const Labels& labels) {
   Index correct = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) correct += predicted[i] == labels[i];
   return correct;
-}
-
-template <class T>
-bool is_finite(const Tensor<T>& values) {
-  return std::all_of(values.begin(), values.end(), [](T value) { return std::isfinite(value); });
 }
 
 }  // namespace
@@ -120,7 +116,7 @@ void Solver<T>::list_state() {
 
 template <class T>
 History Solver<T>::train() {
-  list_state();
+  if (finished() && !best_weights_are_owed_ && !checkpoint_is_owed_ && !best_model_is_owed_) return history_;
   prepare_checkpoints();
   write_files();  // an error may have left some to be written
   Stopwatch watch;
@@ -128,7 +124,7 @@ History Solver<T>::train() {
     if (!run_steps(watch)) return history_;
     if (!finish_epoch(watch) && !finished()) return history_;
   }
-  if (!best_.empty()) restore_best();
+  if (best_model_is_owed_) restore_best();
   return history_;
 }
 
@@ -213,15 +209,14 @@ bool Solver<T>::finish_epoch(Stopwatch& watch) {
                      .train_accuracy = static_cast<double>(position_.correct) / samples,
                      .learning_rate = optimizer_->learning_rate()};
   // All that may throw comes first, on copies; what follows takes them over and cannot fail.
+  list_state();
+  const std::string where = "epoch " + std::to_string(record.epoch) + ": ";
+  detail::require_finite(where, net_);
   bool best = false;
   detail::Snapshot<T> model;
   Cloned<Schedule> schedule = options_.schedule;
   if (data_.validation) {
-    const Evaluation result =
-        evaluate(net_, data_.validation,
-                 {.batch_size = options_.validation_batch_size.value_or(options_.batch_size),
-                  .standardization = options_.standardization},
-                 *options_.loss);
+    const Evaluation result = validate(where);
     record.validation_loss = result.loss;
     record.validation_accuracy = result.accuracy;
     best = is_best(record);
@@ -238,6 +233,7 @@ bool Solver<T>::finish_epoch(Stopwatch& watch) {
   if (best) history_.best_epoch = record.epoch;
   history_.stopped_early = options_.patience && record.epoch - history_.best_epoch >= *options_.patience;
   position_ = {.epoch = position_.epoch + 1};
+  best_model_is_owed_ = finished() && !best_.empty();
   best_weights_are_owed_ = best;
   checkpoint_is_owed_ = finished() || checkpoint_is_due();
 
@@ -251,12 +247,25 @@ bool Solver<T>::finish_epoch(Stopwatch& watch) {
   return !report.stop;
 }
 
+// Throws NotFiniteError if the result would be NaN or infinite.
+template <class T>
+Evaluation Solver<T>::validate(const std::string& where) const {
+  try {
+    return evaluate(net_, data_.validation,
+                    {.batch_size = options_.validation_batch_size.value_or(options_.batch_size),
+                     .standardization = options_.standardization,
+                     .check_finite = true},
+                    *options_.loss);
+  } catch (const NotFiniteError& error) {
+    throw NotFiniteError(where + error.what());
+  }
+}
+
 template <class T>
 bool Solver<T>::is_best(const EpochRecord& record) const {
   const auto score = [&](const EpochRecord& of) {  // the higher the better
     return options_.monitor == Monitor::accuracy ? of.validation_accuracy : -of.validation_loss;
   };
-  if (std::isnan(score(record))) return false;
   return history_.best_epoch == 0 ||
          score(record) > score(history_.epochs[static_cast<std::size_t>(history_.best_epoch - 1)]);
 }
@@ -266,6 +275,7 @@ void Solver<T>::restore_best() {
   if (best_.empty()) throw StateError("Solver: there is no best model to restore");
   list_state();
   best_.restore(parameters_, buffers_);
+  best_model_is_owed_ = false;
 }
 
 // Replays the step on a copy of the network that looks at every value.
@@ -274,24 +284,16 @@ void Solver<T>::fail_not_finite(const std::string& what) {
   before_step_.restore({}, buffers_);
   const std::string where =
       "epoch " + std::to_string(position_.epoch + 1) + ", step " + std::to_string(position_.batch + 1) + ": ";
-  for (const auto& [name, parameter] : net_.named_parameters())
-    if (!is_finite(parameter->value))
-      throw NotFiniteError(where + "the last update made parameter '" + name +
-                           "' NaN or infinite; try a lower learning rate");
+  detail::require_finite(where, net_);
   loader_.start_epoch(position_.epoch, position_.batch);
-  Batch<T> batch = *loader_.next();
-  if (!is_finite(batch.samples)) throw NotFiniteError(where + "a sample holds NaN or infinity");
-
+  const Batch<T> batch = *loader_.next();
   const std::unique_ptr<Layer<T>> twin = net_.clone();
-  try {
-    const FiniteChecks checks;
-    const Tensor<T> scores = twin->forward(std::move(batch.samples));
+  detail::require_finite_run(where, batch.samples, [&] {
+    const Tensor<T> scores = twin->forward(batch.samples);
     twin->backward_parameters((*options_.loss)(scores, batch.labels).gradient);
-  } catch (const NotFiniteError& error) {
-    throw NotFiniteError(where + error.what());
-  }
+  });
   for (const auto& [name, parameter] : twin->named_parameters())
-    if (!is_finite(parameter->gradient))
+    if (!detail::is_finite(parameter->gradient))
       throw NotFiniteError(where + "the gradient of parameter '" + name + "' is NaN or infinite");
   throw NotFiniteError(where + what + " is NaN or infinite");
 }

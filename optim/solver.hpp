@@ -12,6 +12,7 @@
 #include "strata/framework/loss.hpp"
 #include "strata/optim/checkpoint.hpp"
 #include "strata/optim/cloned.hpp"
+#include "strata/optim/evaluation.hpp"
 #include "strata/optim/history.hpp"
 #include "strata/optim/optimizer.hpp"
 #include "strata/optim/schedule.hpp"
@@ -84,30 +85,36 @@ class Solver {
 
   /// Trains until all epochs are done or patience is at its end; then, with keep_best, puts the best model
   /// back. If a callback stopped it, the network stays as it is and another call goes on from there, with
-  /// the bits of an uninterrupted run; so can another process, through `checkpoints` and resume().
+  /// the bits of an uninterrupted run; so can another process, through `checkpoints` and resume(). A call
+  /// when nothing is left to do changes nothing.
   ///
-  /// Throws NotFiniteError when the loss or a gradient is NaN or infinite. The message names the epoch, the
-  /// step and the layer where it appeared first. After this or any other exception, from a layer, a callback
-  /// or the system, the network, the optimizer and the Solver are as they were before the step or the end of
-  /// the epoch that failed, or as after it, never between: another call goes on from there. An optimizer
-  /// whose update throws is the exception. Throws StateError if the network has other parameters or buffers
-  /// than when training began.
+  /// Throws NotFiniteError when the loss, a gradient or the validation loss is NaN or infinite, or at the end
+  /// of an epoch or before a checkpoint a parameter or buffer: no such model is ever the best, nor in a file.
+  /// The message names the epoch, the step and the layer where it appeared first. Throws DataError, before
+  /// the first step, if the folder of `checkpoints` cannot be written, StateError if the network has other
+  /// parameters or buffers than when training began. After any exception, from a layer, a callback or the
+  /// system, the network, the optimizer and the Solver are as they were before the step or the end of the
+  /// epoch that failed, or as after it, never between: another call goes on from there. An optimizer whose
+  /// update throws is the exception.
   History train();
 
   /// Writes all that a later process needs to go on with the bits of an uninterrupted run: parameters and
   /// buffers, the optimizer's and the schedule's state, the position in the epoch, the history and the best
   /// model, with a checksum of it all. Atomic and durable. Throws DataError.
   ///
-  /// What it does not hold is yours to give again: the network, data, schedule, augmentation, modes and
-  /// frozen parameters. Kept in it for the record: instruction set, fusion, BLAS, compiler and Strata's
-  /// version, without which the last bits may differ.
+  /// What it does not hold is yours to give again: the network, data, optimizer, schedule and other options,
+  /// modes and frozen parameters. Kept in it to be compared: what they were, and instruction set, fusion,
+  /// BLAS, compiler and Strata's version, without which the last bits may differ.
   void save_checkpoint(const std::string& path);
 
   /// Takes the place of the Solver that wrote it; train() goes on from there. `epochs` and `patience` may be
-  /// others. Throws DataError if the file is damaged, does not fit the network, or is of a run with another
-  /// optimizer, learning rate, batch size, seed, monitor, keep_best, number of samples or run_options; then
-  /// nothing has changed. Returns a sentence for each of instruction set, fusion, BLAS, compiler and Strata's
-  /// version that differs: then the last bits may differ from those of an uninterrupted run.
+  /// others. Throws DataError if the file is damaged, does not fit the network, or is of a run in which
+  /// anything else that changes the result was another: it names each, with what was expected and found, and
+  /// nothing has changed. That is the optimizer, schedule and loss with their settings, all options of the
+  /// Solver and run_options, the data (by fingerprint), the layers' types, options and modes, and which
+  /// parameters are frozen. Returns a sentence for each of instruction set, fusion, plain loops, BLAS,
+  /// compiler and Strata's version that differs: then the last bits may differ from those of an uninterrupted
+  /// run; and one for what a checkpoint of an older format does not tell.
   std::vector<std::string> load_checkpoint(const std::string& path);
 
   /// Loads the newest checkpoint in the folder of the option `checkpoints`; nothing if there is none. One
@@ -138,7 +145,7 @@ class Solver {
   /// Lists parameters and buffers, which callbacks may have replaced. Throws StateError if these are not
   /// those with which training began.
   void list_state();
-  std::vector<std::pair<std::string, std::string>> identity() const;
+  std::map<std::string, std::string> identity();
   std::vector<StateEntry> checkpoint_entries(detail::Snapshot<T>* best);
   std::vector<std::string> take_up(StateDict state, const std::string& path);
   void prepare_checkpoints();
@@ -148,6 +155,7 @@ class Solver {
   bool run_steps(Stopwatch& watch);
   bool finish_epoch(Stopwatch& watch);
   StepReport step(Batch<T> batch);
+  Evaluation validate(const std::string& where) const;
   bool is_best(const EpochRecord& record) const;
   [[noreturn]] void fail_not_finite(const std::string& what);
 
@@ -167,11 +175,13 @@ class Solver {
   Position position_;
   History history_;
   detail::Snapshot<T> best_;
+  std::string data_fingerprint_;  // once it is asked for
   Record record_;
   detail::Snapshot<T> before_step_;  // of the buffers: forward changes them
   // Files that the checkpoints' folder is to get before training goes on.
   bool best_weights_are_owed_ = false;
   bool checkpoint_is_owed_ = false;
+  bool best_model_is_owed_ = false;  // to the network, now that training is done
 };
 
 extern template class Solver<float>;

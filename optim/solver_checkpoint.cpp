@@ -1,6 +1,7 @@
 // What a checkpoint holds. Tensors: "model.…", every parameter and buffer; "best.…", the same of the best
 // epoch; "optimizer.…"; "history.step_losses" and "history.epochs", a row each. Notes: where training stands,
-// what the schedule remembers, the options of the run, and a checksum of all that.
+// what the schedule remembers, the identity of the run ("run.…"), and a checksum of all that. Format 1 held
+// less of the identity, and that without "run.".
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -15,6 +16,7 @@
 #include "strata/framework/runtime/switches.hpp"
 #include "strata/framework/version.hpp"
 #include "strata/optim/checkpoint_folder.hpp"
+#include "strata/optim/finite.hpp"
 #include "strata/optim/solver.hpp"
 
 namespace strata {
@@ -24,6 +26,7 @@ using detail::to_text;
 
 constexpr Index kMostCount = std::numeric_limits<Index>::max() / 2;
 constexpr std::size_t kEpochColumns = 7;
+constexpr const char *kFormat = "strata checkpoint 2", *kOldFormat = "strata checkpoint 1";
 
 Tensor<double> tensor_of(const std::vector<double>& values, const Shape& shape) {
   auto tensor = empty<double>(shape);
@@ -69,6 +72,7 @@ std::vector<std::pair<std::string, std::string>> environment() {
           {"blas", blas_version()},
           {"compiler", __VERSION__},
           {"fusion", fusion() ? "on" : "off"},
+          {"reference", uses_reference() ? "on" : "off"},
           {"strata", std::string(version())}};
 }
 
@@ -82,23 +86,6 @@ StateDict read_checkpoint(const std::string& path) {
 }
 
 }  // namespace
-
-// What must be the same for the run to go on: it is compared, not loaded.
-template <class T>
-std::vector<std::pair<std::string, std::string>> Solver<T>::identity() const {
-  std::vector<std::pair<std::string, std::string>> all{
-      {"optimizer", optimizer_->type()},
-      {"learning_rate", to_text(base_rate_)},
-      {"batch_size", to_text(options_.batch_size)},
-      {"seed", std::to_string(options_.seed)},
-      {"training_samples", to_text(data_.train->size())},
-      {"keep_best", options_.keep_best ? "yes" : "no"},
-      {"monitor", options_.monitor == Monitor::accuracy ? "accuracy" : "loss"}};
-  if (options_.checkpoints)
-    for (const auto& [name, value] : options_.checkpoints->run_options)
-      all.emplace_back("option." + name, value);
-  return all;
-}
 
 template <class T>
 std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>* best) {
@@ -119,9 +106,9 @@ void Solver<T>::save_checkpoint(const std::string& path) {
   state.put("history.epochs", table_of(history_.epochs));
 
   auto& notes = state.metadata;
-  notes["format"] = "strata checkpoint 1";
+  notes["format"] = kFormat;
   for (auto& [name, value] : environment()) notes[name] = std::move(value);
-  for (auto& [name, value] : identity()) notes[name] = std::move(value);
+  for (auto& [name, value] : identity()) notes["run." + name] = std::move(value);
   notes["epoch"] = to_text(position_.epoch);
   notes["batch"] = to_text(position_.batch);
   notes["loss_sum"] = to_text(position_.loss_sum);
@@ -145,8 +132,11 @@ template <class T>
 std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& path) {
   const std::string file = detail::in_quotes(path);
   const detail::Notes notes(state.metadata, file);
-  if (notes.text("format") != "strata checkpoint 1") notes.fail("is not a checkpoint");
-  for (const auto& [name, value] : identity()) notes.expect(name, value);
+  const bool old = notes.text("format") == kOldFormat;
+  if (!old && notes.text("format") != kFormat)
+    notes.fail("is not a checkpoint that this version reads: expected '" + std::string(kFormat) +
+               "', found " + detail::in_quotes(notes.text("format")));
+  std::vector<std::string> remarks = notes.compare_run(identity(), old);
 
   Position position;
   position.epoch = notes.count("epoch", kMostCount / std::max<Index>(1, loader_.batches()) - 1);
@@ -182,7 +172,6 @@ std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& 
   detail::Snapshot<T> best;
   const bool has_best = options_.keep_best && history.best_epoch > 0;
   if (has_best) best.capture(parameters_, buffers_);
-  std::vector<std::string> remarks;
   for (const auto& [name, own] : environment())
     if (!notes.agrees(name, own))
       remarks.push_back("the " + name + " of the checkpoint is " +
@@ -199,6 +188,7 @@ std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& 
   std::size_t next = 0;
   for (const auto& [name, place] : places) *place = schedule[next++];
   best_weights_are_owed_ = checkpoint_is_owed_ = false;
+  best_model_is_owed_ = finished() && !best_.empty();
   return remarks;
 }
 
@@ -249,7 +239,9 @@ bool Solver<T>::checkpoint_is_due() const {
 
 template <class T>
 void Solver<T>::write_files() {
-  if (!options_.checkpoints || !(best_weights_are_owed_ || checkpoint_is_owed_)) return;
+  if (checkpoint_is_owed_) detail::require_finite("after step " + std::to_string(steps_done()) + ": ", net_);
+  if (!options_.checkpoints) best_weights_are_owed_ = checkpoint_is_owed_ = false;
+  if (!best_weights_are_owed_ && !checkpoint_is_owed_) return;
   const detail::CheckpointFolder folder(*options_.checkpoints);
   if (best_weights_are_owed_) save_weights(net_, folder.best_weights());
   best_weights_are_owed_ = false;
@@ -259,15 +251,14 @@ void Solver<T>::write_files() {
   folder.prune();
 }
 
-#define STRATA_INSTANTIATE(T)                                                            \
-  template std::vector<std::pair<std::string, std::string>> Solver<T>::identity() const; \
-  template std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>*);  \
-  template void Solver<T>::save_checkpoint(const std::string&);                          \
-  template std::vector<std::string> Solver<T>::load_checkpoint(const std::string&);      \
-  template std::vector<std::string> Solver<T>::take_up(StateDict, const std::string&);   \
-  template std::optional<ResumeReport> Solver<T>::resume();                              \
-  template void Solver<T>::prepare_checkpoints();                                        \
-  template bool Solver<T>::checkpoint_is_due() const;                                    \
+#define STRATA_INSTANTIATE(T)                                                           \
+  template std::vector<StateEntry> Solver<T>::checkpoint_entries(detail::Snapshot<T>*); \
+  template void Solver<T>::save_checkpoint(const std::string&);                         \
+  template std::vector<std::string> Solver<T>::load_checkpoint(const std::string&);     \
+  template std::vector<std::string> Solver<T>::take_up(StateDict, const std::string&);  \
+  template std::optional<ResumeReport> Solver<T>::resume();                             \
+  template void Solver<T>::prepare_checkpoints();                                       \
+  template bool Solver<T>::checkpoint_is_due() const;                                   \
   template void Solver<T>::write_files();
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)

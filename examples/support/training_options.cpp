@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "support/number_checks.hpp"
 
@@ -146,22 +145,13 @@ Augmentation make_augmentation(const TrainingOptions& o) {
   return augmentation;
 }
 
-std::map<std::string, std::string> run_options(const TrainingOptions& o,
-                                               const Standardization& standardization) {
+std::map<std::string, std::string> run_options(const TrainingOptions& o) {
   const auto norm =
       std::find_if(norms().begin(), norms().end(), [&](const auto& n) { return n.second == o.norm; });
-  std::string schedule = o.schedule;
-  if (schedule != "constant" && schedule != "plateau") schedule += fmt::format(" over {} epochs", o.epochs);
-  return {{"dataset", o.dataset},
-          {"data", fmt::format("images with means {} and deviations {}", standardization.mean,
-                               standardization.standard_deviation)},
-          {"augment", fmt::format("{}", fmt::join(o.augment, ","))},
-          {"model", o.model},
-          {"norm", norm->first},
-          {"optimizer", o.optimizer},
-          {"weight-decay", fmt::format("{}", o.weight_decay)},
-          {"schedule", schedule},
-          {"label-smoothing", fmt::format("{}", o.label_smoothing)}};
+  std::map<std::string, std::string> options{
+      {"dataset", o.dataset}, {"model", o.model}, {"norm", norm->first}};
+  if (o.schedule != "constant" && o.schedule != "plateau") options["epochs"] = fmt::format("{}", o.epochs);
+  return options;
 }
 
 }  // namespace strata::support

@@ -41,9 +41,8 @@ std::unique_ptr<Optimizer<float>> make_optimizer(const TrainingOptions& o);
 Cloned<Schedule> make_schedule(const TrainingOptions& o);
 Augmentation make_augmentation(const TrainingOptions& o);
 
-/// The options that decide the bits of the run, as far as the Solver does not know them: a checkpoint of
-/// other ones must not be continued.
-std::map<std::string, std::string> run_options(const TrainingOptions& o,
-                                               const Standardization& standardization);
+/// What the Solver does not know, or not in the words of the command line: a checkpoint of other ones must
+/// not be continued. A schedule that is stretched over the training depends on the epochs.
+std::map<std::string, std::string> run_options(const TrainingOptions& o);
 
 }  // namespace strata::support

@@ -23,9 +23,10 @@ namespace strata {
 /// noise of about 1e-12 g, so that the relative error of a value that is zero in theory says nothing.
 struct GradientCheckOptions {
   double tolerance = 1e-6;
-  /// h of (f(x - 2h) - 8 f(x - h) + 8 f(x + h) - f(x + 2h)) / 12h, whose error is of order h^4. Where the
-  /// result disagrees, h / 16 and h / 256 are tried as well: a long step may cross a kink (ReLU, max
-  /// pooling). A power of two, so that x + h is exact.
+  /// h of (f(x - 2h) - 8 f(x - h) + 8 f(x + h) - f(x + 2h)) / 12h, whose error is of order h^4. A power of
+  /// two, so that x + h is exact. Where the result disagrees, there may be a kink (ReLU, max pooling): it is
+  /// one, and passes, if h / 16 or h / 256 agrees, which does not reach it; or if the slopes on both sides,
+  /// at points up to 2h away, differ and each agrees with what backward says there.
   double step = 0x1p-13;
   bool training = true;
   bool evaluation = true;
@@ -43,6 +44,7 @@ struct GradientCheckRow {
   std::string tensor = {};  ///< "input" or a parameter's dotted name
   Shape shape = {};
   Index checked = 0;       ///< how many elements or directions
+  Index kinks = 0;         ///< how many of them passed as kinks
   std::string where = {};  ///< the index, "(0, 2, 1)", or "direction 3"
   double analytic = 0;     ///< NaN if backward did not write it
   double numeric = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
 
@@ -30,6 +31,8 @@ std::string index_text(std::size_t flat, const Shape& shape) {
 struct Probe {
   GradientCheckRow row;
   Tensor<double>* origin;                       // the tensor that is moved
+  std::size_t tensor;                           // its place among all gradients
+  bool parameters_only = false;                 // whether they come from backward_parameters
   std::vector<std::size_t> elements = {};       // either these
   std::vector<Tensor<double>> directions = {};  // or these
   std::vector<double> analytic = {};
@@ -42,7 +45,7 @@ struct Probe {
     return std::inner_product(gradient.data(), gradient.data() + gradient.size(), directions[i].data(), 0.0);
   }
 
-  void move(const Tensor<double>& from, std::size_t i, double distance) {
+  void move(const Tensor<double>& from, std::size_t i, double distance) const {
     if (directions.empty()) {
       origin->data()[elements[i]] = from.data()[elements[i]] + distance;
       return;
@@ -65,34 +68,41 @@ class Check {
   }
 
   std::vector<GradientCheckRow> run() {
-    const auto run = subject_->clone();
-    for (const Tensor<double>& y : run->forward(inputs_)) dout_.push_back(random_.normal<double>(y.shape()));
-    fill_gradients(*run);
-    const Tensors dx = run->backward(dout_);
-    const auto parameters_only = subject_->clone();
-    parameters_only->forward(inputs_);
-    fill_gradients(*parameters_only);
-    parameters_only->backward_parameters(dout_);
-
-    for (std::size_t k = 0; k < inputs_.size(); ++k)
-      add_probe(inputs_.size() == 1 ? "input" : "input " + std::to_string(k), inputs_[k], {&dx[k]});
-    const auto origin = subject_->named_parameters(), from_backward = run->named_parameters(),
-               from_backward_parameters = parameters_only->named_parameters();
+    for (const Tensor<double>& y : subject_->clone()->forward(inputs_))
+      dout_.push_back(random_.normal<double>(y.shape()));
+    const Tensors all = gradients(false), of_parameters = gradients(true);
+    const std::size_t inputs = inputs_.size();
+    for (std::size_t k = 0; k < inputs; ++k)
+      add_probe(inputs == 1 ? "input" : "input " + std::to_string(k), inputs_[k], k, {&all[k]});
+    const auto origin = subject_->named_parameters();
     for (std::size_t k = 0; k < origin.size(); ++k)
-      add_probe(origin[k].first, origin[k].second->value,
-                {&from_backward[k].second->gradient, &from_backward_parameters[k].second->gradient});
+      add_probe(origin[k].first, origin[k].second->value, inputs + k,
+                {&all[inputs + k], &of_parameters[inputs + k]});
     return judge();
   }
 
  private:
-  static void fill_gradients(GradientSubject& subject) {
-    for (const auto& [name, parameter] : subject.named_parameters()) parameter->gradient.fill(kNaN);
+  // What backward says at the present place: of the inputs (of backward_parameters: empty ones), then of the
+  // parameters.
+  Tensors gradients(bool parameters_only) const {
+    const auto run = subject_->clone();
+    run->forward(inputs_);
+    const auto parameters = run->named_parameters();
+    for (const auto& [name, parameter] : parameters) parameter->gradient.fill(kNaN);
+    Tensors all(inputs_.size());
+    if (parameters_only)
+      run->backward_parameters(dout_);
+    else
+      all = run->backward(dout_);
+    for (const auto& [name, parameter] : parameters) all.push_back(std::move(parameter->gradient));
+    return all;
   }
 
   // The derivatives along each direction; `gradients` are those to compare with, the second optional.
-  void add_probe(const std::string& name, Tensor<double>& origin,
+  void add_probe(const std::string& name, Tensor<double>& origin, std::size_t tensor,
                  std::vector<const Tensor<double>*> gradients) {
-    Probe probe{.row = {.mode = mode_, .tensor = name, .shape = origin.shape()}, .origin = &origin};
+    Probe probe{
+        .row = {.mode = mode_, .tensor = name, .shape = origin.shape()}, .origin = &origin, .tensor = tensor};
     for (const Tensor<double>* gradient : gradients)
       if (gradient->shape() != origin.shape())
         throw ShapeError("check_gradients: the gradient of '" + name + "' has shape " +
@@ -112,6 +122,7 @@ class Check {
     for (std::size_t g = 0; g < gradients.size(); ++g) {
       if (g > 0 && std::equal(gradients[0]->begin(), gradients[0]->end(), gradients[g]->begin())) continue;
       Probe one = probe;
+      one.parameters_only = g > 0;
       if (g > 0) one.row.tensor += " (backward_parameters)";
       for (std::size_t i = 0; i < one.size(); ++i) one.analytic.push_back(one.project(*gradients[g], i));
       probes_.push_back(std::move(one));
@@ -125,7 +136,7 @@ class Check {
     return sum;
   }
 
-  double derivative(Probe& probe, std::size_t i, double h) {
+  double derivative(const Probe& probe, std::size_t i, double h) {
     const Tensor<double> saved = *probe.origin;
     const auto at = [&](double distance) {
       probe.move(saved, i, distance);
@@ -135,6 +146,41 @@ class Check {
     const double outer = difference(at(2 * h), at(-2 * h));
     *probe.origin = saved;
     return (8 * inner - outer) / (12 * h);
+  }
+
+  struct Comparison {
+    double analytic, numeric, error;
+  };
+
+  // At a point beside the present one, the function is smooth if the kink is at the present one: there the
+  // gradient must agree with differences that do not reach the kink. Tried from far to near, because there
+  // may be more kinks.
+  template <class ErrorOf>
+  Comparison beside(const Probe& probe, std::size_t i, double side, const ErrorOf& error_of) {
+    const Tensor<double> saved = *probe.origin;
+    Comparison best{kNaN, kNaN, kInfinity};
+    for (double shift = 2 * options_.step; shift >= options_.step / 32; shift /= 4) {
+      probe.move(saved, i, side * shift);
+      const double a = probe.project(gradients(probe.parameters_only)[probe.tensor], i);
+      const double n = derivative(probe, i, shift / 8);
+      *probe.origin = saved;
+      if (error_of(a, n) < best.error) best = {a, n, error_of(a, n)};
+      if (best.error <= options_.tolerance) break;
+    }
+    return best;
+  }
+
+  // Whether what failed at element i is a kink: the slopes on its two sides differ, and each is what backward
+  // says on that side. Which of them backward takes at the kink itself is its choice.
+  template <class ErrorOf>
+  bool is_kink(const Probe& probe, std::size_t i, const ErrorOf& error_of, Comparison& worst) {
+    const Comparison left = beside(probe, i, -1, error_of);
+    if (left.error > options_.tolerance) return false;
+    const Comparison right = beside(probe, i, 1, error_of);
+    if (right.error > options_.tolerance || error_of(left.numeric, right.numeric) <= options_.tolerance)
+      return false;
+    worst = left.error > right.error ? left : right;
+    return true;
   }
 
   std::vector<GradientCheckRow> judge() {
@@ -154,14 +200,18 @@ class Check {
       row.error = -1;
       for (std::size_t i = 0; i < probe.size(); ++i) {
         const double a = probe.analytic[i];
-        double n = probe.numeric[i], error = error_of(a, n);
-        for (const double h : {options_.step / 16, options_.step / 256}) {
-          if (error <= options_.tolerance || std::isnan(a)) break;
-          const double closer = derivative(probe, i, h);
-          if (error_of(a, closer) < error) error = error_of(a, n = closer);
+        Comparison found{a, probe.numeric[i], error_of(a, probe.numeric[i])};
+        if (found.error > options_.tolerance && std::isfinite(a)) {
+          for (const double h : {options_.step / 16, options_.step / 256}) {
+            const double n = derivative(probe, i, h);
+            if (error_of(a, n) < found.error) found = {a, n, error_of(a, n)};
+            if (found.error <= options_.tolerance) break;
+          }
+          row.kinks += found.error <= options_.tolerance || is_kink(probe, i, error_of, found);
         }
-        if (error <= row.error) continue;
-        row.error = error, row.analytic = a, row.numeric = n, row.where = probe.where(i);
+        if (found.error <= row.error) continue;
+        row.error = found.error, row.analytic = found.analytic, row.numeric = found.numeric;
+        row.where = probe.where(i);
       }
       row.error = std::max(row.error, 0.0);
       row.passed = row.error <= options_.tolerance;

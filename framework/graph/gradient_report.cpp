@@ -28,17 +28,22 @@ double GradientReport::max_relative_error() const {
 }
 
 std::string GradientReport::to_string() const {
-  std::vector<std::vector<std::string>> cells{
-      {"mode", "tensor", "shape", "checked", "error", "at", "analytic", "numeric", ""}};
-  for (const GradientCheckRow& row : rows)
+  std::vector<std::vector<std::string>> cells{{"mode", "tensor", "shape", "checked", "kinks", "error", ""}};
+  std::string faults;
+  for (const GradientCheckRow& row : rows) {
     cells.push_back({row.mode, row.tensor, strata::to_string(row.shape), std::to_string(row.checked),
-                     scientific(row.error, 1), row.where,
-                     std::isnan(row.analytic) ? "not written" : scientific(row.analytic, 9),
-                     scientific(row.numeric, 9), row.passed ? "ok" : "FAIL"});
-  const std::string rows_text =
-      table(cells, {Align::left, Align::left, Align::left, Align::right, Align::right, Align::left,
-                    Align::right, Align::right, Align::left});
-  return "Gradients of " + subject + "\n" + rows_text + (passed() ? "passed" : "FAILED") +
+                     std::to_string(row.kinks), scientific(row.error, 1),
+                     !row.passed     ? "FAIL"
+                     : row.kinks > 0 ? "kink"
+                                     : "ok"});
+    if (!row.passed)
+      faults += row.mode + " " + row.tensor + ", " + row.where + ": backward says " +
+                (std::isnan(row.analytic) ? "nothing (not written)" : scientific(row.analytic, 9)) +
+                ", differences " + scientific(row.numeric, 9) + "\n";
+  }
+  const std::string rows_text = table(
+      cells, {Align::left, Align::left, Align::left, Align::right, Align::right, Align::right, Align::left});
+  return "Gradients of " + subject + "\n" + rows_text + faults + (passed() ? "passed" : "FAILED") +
          ": largest relative error " + scientific(max_relative_error(), 1) + ", tolerance " +
          scientific(tolerance, 0) + "\n";
 }

@@ -9,10 +9,9 @@ namespace strata::detail {
 /// 'name' in quotes, control characters escaped, cut at 500 bytes.
 std::string in_quotes(std::string_view name);
 
-/// The items joined by "; ", all of the first 50.
+/// The items joined by "; ", all of the first 50 or as many as are said.
 template <class Strings>
-std::string join_some(const Strings& items) {
-  constexpr std::size_t most = 50;
+std::string join_some(const Strings& items, std::size_t most = 50) {
   std::string text;
   std::size_t count = 0;
   for (const std::string& item : items)

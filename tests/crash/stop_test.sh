@@ -77,7 +77,7 @@ expect_error() {
 
 taken=("${options[@]}" --checkpoint "$folder/INT" --resume)
 expect_error "its option.model is 'vgg', here it is 'resnet'" "${taken[@]}" --batch-size 12 --model resnet
-expect_error "its option.augment is 'flip,crop', here it is 'flip,crop,cutout'" "${taken[@]}" --batch-size 12 \
+expect_error "its cutout is '0', here it is '8'" "${taken[@]}" --batch-size 12 \
   --augment cutout
 expect_error "its batch_size is '12', here it is '13'" "${taken[@]}" --batch-size 13
 expect_error "its seed is '0', here it is '1'" "${taken[@]}" --batch-size 12 --seed 1

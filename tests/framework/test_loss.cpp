@@ -144,6 +144,7 @@ TEST(Losses, CheckGradientsFindsAWrongLoss) {
       result.gradient *= 1 + 1e-4;
       return result;
     }
+    std::string type() const override { return "Doubled"; }
     std::unique_ptr<Loss> clone() const override { return std::make_unique<Doubled>(*this); }
   };
   EXPECT_FALSE(check_gradients(Doubled(), some_scores(), kLabels).passed());

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -14,6 +15,11 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
+
+template <class T>
+class NaNScores : public testing::Test {};
+using Scalars = testing::Types<float, double>;
+TYPED_TEST_SUITE(NaNScores, Scalars);
 
 const Tensor<float> kScores{{3, 1, 2}, {1, 2, 3}, {0, 5, 4}, {1, 1, 1}};
 
@@ -78,6 +84,79 @@ TEST(ConfusionMatrix, CountsByLabelAndPrediction) {
   std::ostringstream stream;
   stream << matrix;
   EXPECT_EQ(stream.str(), matrix.to_string());
+}
+
+// Wherever the NaN stands, and whatever the label: one rule for all that judge scores.
+TYPED_TEST(NaNScores, AreNeverRight) {
+  using T = TypeParam;
+  constexpr Index kClasses = 4;
+  for (const T other : {T(1), std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity()})
+    for (Index at = 0; at < kClasses; ++at)
+      for (std::int32_t label = 0; label < kClasses; ++label) {
+        Tensor<T> scores{{0, 1, 2, 3}, {0, 1, 2, 3}};
+        scores(0, (at + 1) % kClasses) = other;
+        scores(0, at) = std::numeric_limits<T>::quiet_NaN();
+        const Labels labels{label, 3};
+        EXPECT_EQ(predictions(scores), (Labels{kNoClass, 3}));
+        EXPECT_EQ(accuracy(scores, labels), 0.5);
+        for (Index k = 1; k <= kClasses; ++k) EXPECT_EQ(top_k_accuracy(scores, labels, k), 0.5);
+        ConfusionMatrix matrix(kClasses);
+        matrix.add(scores, labels);
+        EXPECT_EQ(matrix.total(), 2);
+        EXPECT_EQ(matrix.accuracy(), 0.5);
+        EXPECT_EQ(matrix.count(label, kNoClass), 1);
+        EXPECT_EQ(matrix.recall(label), label == 3 ? 0.5 : 0);
+        EXPECT_EQ(matrix.precision(3), 1);
+      }
+}
+
+// Random scores, every fourth NaN: all count the same samples as right.
+TYPED_TEST(NaNScores, AreCountedAlikeByAll) {
+  using T = TypeParam;
+  Random random(3);
+  auto scores = random.normal<T>({200, 5});
+  for (T& score : scores)
+    if (random.below(8) == 0) score = std::numeric_limits<T>::quiet_NaN();
+  Labels labels;
+  double right = 0;
+  for (std::size_t n = 0; n < 200; ++n) {
+    labels.push_back(static_cast<std::int32_t>(random.below(5)));
+    bool ahead = true;
+    for (std::size_t c = 0; c < 5; ++c)
+      ahead = ahead && !std::isnan(scores(n, c)) && scores(n, c) <= scores(n, labels[n]);
+    right += ahead;
+  }
+  ConfusionMatrix matrix(5);
+  matrix.add(scores, labels);
+  EXPECT_GT(right, 10);
+  EXPECT_EQ(accuracy(scores, labels), right / 200);
+  EXPECT_EQ(matrix.accuracy(), right / 200);
+}
+
+TEST(ConfusionMatrix, FitsATerminal) {
+  ConfusionMatrix matrix(10, {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
+                              "Sneaker", "Bag", "Ankle boot"});
+  matrix.add({0, 9, 9}, {0, 9, 0});
+  std::istringstream lines(matrix.to_string());
+  std::vector<std::string> all;
+  for (std::string line; std::getline(lines, line);) all.push_back(line);
+  EXPECT_EQ(all.size(), 25u) << matrix;  // two parts of twelve lines, and an empty one between them
+  for (const std::string& line : all) EXPECT_LE(line.size(), 80u) << line;
+  EXPECT_THAT(all[11], testing::MatchesRegex("precision  +50.0 %  +-  .*"));
+  EXPECT_THAT(all[13], testing::MatchesRegex("label . predicted .*Ankle boot +recall"));
+  EXPECT_THAT(all[23], testing::MatchesRegex("Ankle boot .* 1 +50.0 %"));
+}
+
+TEST(ConfusionMatrix, HasAColumnForWhatIsNoClass) {
+  ConfusionMatrix matrix(2, {"cat", "dog"});
+  matrix.add({0, 0, 1}, {0, kNoClass, 1});
+  EXPECT_EQ(matrix.to_string(),
+            "label \\ predicted      cat      dog  none   recall\n"
+            "cat                      1        0     1   50.0 %\n"
+            "dog                      0        1     0  100.0 %\n"
+            "precision          100.0 %  100.0 %     -   66.7 %\n");
+  EXPECT_THAT([&] { matrix.add({0}, {-2}); }, ThrowsMessage<ArgumentError>(HasSubstr("prediction -2")));
+  EXPECT_THAT([&] { matrix.add({kNoClass}, {0}); }, ThrowsMessage<ArgumentError>(HasSubstr("label -1")));
 }
 
 TEST(ConfusionMatrix, RefusesWhatDoesNotFit) {

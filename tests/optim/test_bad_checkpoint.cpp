@@ -120,11 +120,13 @@ TEST_F(BadCheckpoint, WithoutANoteIsRefused) {
   const StateDict good = state_;
   for (const auto& [name, value] : good.metadata) {
     if (name == "blas" || name == "compiler" || name == "fusion" || name == "instruction_set" ||
-        name == "strata")
+        name == "reference" || name == "strata")
       continue;
     state_ = good;
     state_.metadata.erase(name);
-    EXPECT_THAT(error_of(), HasSubstr("the note '" + name + "' is missing"));
+    EXPECT_THAT(error_of(),
+                HasSubstr(name.starts_with("run.") ? "it has no " + name.substr(4) + ", here it is '"
+                                                   : "the note '" + name + "' is missing"));
     state_.metadata[name] = "12x";
     EXPECT_NE(error_of(), "no error") << name;
   }
@@ -147,7 +149,7 @@ TEST_F(BadCheckpoint, WithNumbersOutOfRangeIsRefused) {
                                                         {"correct", "1e3"},
                                                         {"loss_sum", "1.0f"},
                                                         {"stopped_early", "maybe"},
-                                                        {"format", "strata checkpoint 2"},
+                                                        {"format", "strata checkpoint 3"},
                                                         {"format", "pt"}}) {
     state_ = good;
     state_.metadata[name] = value;

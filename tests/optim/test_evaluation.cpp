@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strata/framework/metrics.hpp"
 #include "strata/optim/evaluation.hpp"
 #include "tests/optim/solver_fixtures.hpp"
 
@@ -39,6 +40,40 @@ TEST(Evaluation, DoesNotDependOnTheBatchSizeAndChangesNothing) {
   EXPECT_EQ(one.predictions, all.predictions);
   EXPECT_NEAR(one.loss, all.loss, 1e-6);
   EXPECT_EQ(contents(net), before);
+}
+
+TEST(Evaluation, ASampleWithNaNIsNeverRight) {
+  auto samples = Random(1).normal<float>({10, 8});
+  samples(3, 2) = std::numeric_limits<float>::quiet_NaN();
+  Linear<float> net{8, kClasses};
+  net.initialize(1);
+  Labels labels =
+      evaluate<float>(net, std::make_shared<TensorDataset>(samples, Labels(10, 0), kClasses)).predictions;
+  EXPECT_EQ(labels[3], kNoClass);
+  labels[3] = 0;
+  const auto data = std::make_shared<TensorDataset>(samples, labels, kClasses);
+  const Evaluation result = evaluate<float>(net, data);
+  EXPECT_DOUBLE_EQ(result.accuracy, 0.9);
+  EXPECT_TRUE(std::isnan(result.loss));
+  EXPECT_THAT(
+      [&] { evaluate<float>(net, data, {.batch_size = 3, .check_finite = true}); },
+      ThrowsMessage<NotFiniteError>(HasSubstr("evaluation, batch 2: a sample holds NaN or infinity")));
+}
+
+TEST(Evaluation, NamesWhatIsNotFinite) {
+  Sequential<double> net{Linear<double>{8, 16}, Linear<double>{16, kClasses}};
+  net.initialize(1);
+  const auto told = [&](const std::string& message) {
+    for (const Index batch_size : {3, 64})
+      EXPECT_THAT(
+          [&] { evaluate<double>(net, points(10, 1), {.batch_size = batch_size, .check_finite = true}); },
+          ThrowsMessage<NotFiniteError>(HasSubstr("evaluation, batch 1: " + message)));
+  };
+  Tensor<double>& weight = dynamic_cast<Linear<double>&>(net[1]).weight().value;
+  weight.fill(1e308);
+  told("Linear '1': the output holds ");
+  weight(0, 0) = std::numeric_limits<double>::infinity();
+  told("parameter '1.weight' is NaN or infinite");
 }
 
 TEST(EvaluationMisuse, IsRefused) {
@@ -79,7 +114,8 @@ TEST(HistoryFile, HasALineOfNamesAndALineAnEpoch) {
 
 TEST(HistoryFile, AFileThatCannotBeWrittenIsAnError) {
   EXPECT_THAT([] { History{}.write_csv("/nowhere/history.csv"); },
-              ThrowsMessage<DataError>(HasSubstr("cannot write '/nowhere/history.csv': No such file")));
+              ThrowsMessage<DataError>(
+                  HasSubstr("'/nowhere/history.csv': cannot create a file there: No such file")));
 }
 
 }  // namespace

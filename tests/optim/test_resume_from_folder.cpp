@@ -131,7 +131,7 @@ TEST_F(ResumeFromFolder, OfOtherRunOptionsIsRefused) {
       [&] {
         make(net, {{"taste", "salty"}}).resume();
       },
-      testing::ThrowsMessage<DataError>(HasSubstr("the note 'option.taste' is missing")));
+      testing::ThrowsMessage<DataError>(HasSubstr("it has no option.taste, here it is 'salty'")));
 }
 
 }  // namespace

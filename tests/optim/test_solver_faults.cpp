@@ -99,8 +99,7 @@ TYPED_TEST(SolverFaults, SaysWhenTheDataOrTheParametersAreNotFinite) {
   Solver<T> bad_parameter{net, {points(40, 2), nullptr}, SGD<T>{}};
   EXPECT_THAT(
       [&] { bad_parameter.train(); },
-      ThrowsMessage<NotFiniteError>(HasSubstr("epoch 1, step 1: the last update made parameter '3.weight' "
-                                              "NaN or infinite")));
+      ThrowsMessage<NotFiniteError>(HasSubstr("epoch 1, step 1: parameter '3.weight' is NaN or infinite")));
 }
 
 // A loss that is not finite by its own fault.
@@ -108,6 +107,7 @@ template <class T>
 class NaNLoss final : public Loss<T> {
  public:
   LossResult<T> operator()(const Tensor<T>& scores, const Labels&) const override { return {kNaN, scores}; }
+  std::string type() const override { return "NaNLoss"; }
   std::unique_ptr<Loss<T>> clone() const override { return std::make_unique<NaNLoss>(*this); }
 };
 

@@ -44,17 +44,25 @@ TEST(Summary, HasARowPerLayerAndTotals) {
   EXPECT_EQ(table.parameter_bytes, 2420u * 4);
   EXPECT_EQ(table.multiply_adds, net.multiply_adds({8, 100}));
   EXPECT_EQ(table.output_bytes, 4u * 640);
-  EXPECT_EQ(
-      table.to_string(),
-      "layer      type                      output shape  algorithm  parameters  multiply-adds   output\n"
-      "stem       Sequential                (8, 20)\n"
-      "stem.0     Linear 100 -> 20          (8, 20)                       2,020         16,000    640 B\n"
-      "stem.1     ReLU                      (8, 20)                           0              0    640 B\n"
-      "block      Graph                     (8, 20)\n"
-      "block.a    Linear 20 -> 20, no bias  (8, 20)                         400          3,200    640 B\n"
-      "block.sum  Add                       (8, 20)                           0              0    640 B\n"
-      "total                                                              2,420         19,200  2.5 KiB\n"
-      "400 of 2,420 parameters are trainable; they take 9.5 KiB\n");
+  EXPECT_EQ(table.to_string(),
+            "layer      type                      output shape  algorithm  parameters\n"
+            "stem       Sequential                (8, 20)\n"
+            "stem.0     Linear 100 -> 20          (8, 20)                       2,020\n"
+            "stem.1     ReLU                      (8, 20)                           0\n"
+            "block      Graph                     (8, 20)\n"
+            "block.a    Linear 20 -> 20, no bias  (8, 20)                         400\n"
+            "block.sum  Add                       (8, 20)                           0\n"
+            "total                                                              2,420\n"
+            "\n"
+            "layer      multiply-adds   output\n"
+            "stem\n"
+            "stem.0            16,000    640 B\n"
+            "stem.1                 0    640 B\n"
+            "block\n"
+            "block.a            3,200    640 B\n"
+            "block.sum              0    640 B\n"
+            "total             19,200  2.5 KiB\n"
+            "400 of 2,420 parameters are trainable; they take 9.5 KiB\n");
   std::ostringstream stream;
   stream << table;
   EXPECT_EQ(stream.str(), table.to_string());
