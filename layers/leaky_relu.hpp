@@ -6,7 +6,8 @@
 namespace strata {
 
 /// y = x where x > 0, else negative_slope * x; any shape. Backward: dx = dy where x > 0, else
-/// negative_slope * dy (so the gradient at 0 is the slope). Maas et al., 2013.
+/// negative_slope * dy (so the gradient at 0 is the slope). NaN counts as positive: y is NaN, dx is dy. Maas
+/// et al., 2013.
 template <class T>
 class LeakyReLU : public Layer<T> {
  public:

@@ -152,20 +152,13 @@ void Linear<T>::do_backward_parameters(Tensor<T> dy, Record& record) {
   const auto x = record.take<Tensor<T>>();
   const auto batch = static_cast<Index>(dy.shape()[0]);
   T* const dw = this->weight().gradient.data();
-  T* const db = this->has_bias() ? this->bias().gradient.data() : nullptr;
+  this->set_bias_gradient(dy);
   if (uses_reference())
-    return reference::linear_backward_parameters(batch, in_, out_, x.data(), dy.data(), dw, db);
+    return reference::linear_backward_parameters<T>(batch, in_, out_, x.data(), dy.data(), dw, nullptr);
   parallel_ranges(in_, grain_for(in_, batch * out_), [&](Index begin, Index end) {
     multiply<T>(batch, {out_, batch, end - begin, dy.data(), 1, out_, x.data() + begin, in_, dw + begin, in_,
                         /*accumulate=*/false});
   });
-  if (!db) return;
-  const auto ones = full<T>({dy.shape()[0]}, T{1});
-  parallel_ranges(
-      out_, kernels::ceil_div(Index{1} << 16, std::max<Index>(1, batch)), [&](Index begin, Index end) {
-        thin_products<T>().multiply({1, batch, end - begin, ones.data(), batch, 1, dy.data() + begin, out_,
-                                     db + begin, out_, /*accumulate=*/false});
-      });
 }
 
 template class Linear<float>;

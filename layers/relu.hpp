@@ -5,8 +5,8 @@
 
 namespace strata {
 
-/// y = max(x, 0), any shape; NaN stays NaN. Backward: dx = dy where x > 0, else 0 (the gradient at 0 is 0).
-/// It is LeakyReLU with a slope of 0.
+/// y = max(x, 0), any shape. Backward: dx = dy where x > 0, else 0 (the gradient at 0 is 0). NaN stays NaN,
+/// and its dx is dy, as in PyTorch. It is LeakyReLU with a slope of 0.
 template <class T>
 class ReLU final : public LeakyReLU<T> {
  public:

@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "strata/framework/initializer.hpp"
+#include "strata/framework/runtime/switches.hpp"
+#include "strata/layers/kernels/channel_sums.hpp"
+#include "strata/layers/reference/convolution.hpp"
 
 namespace strata {
 
@@ -29,6 +32,15 @@ template <class T>
 Parameter<T>& WeightedLayer<T>::bias() {
   if (!bias_) throw StateError(this->label() + ": was made without a bias");
   return *bias_;
+}
+
+template <class T>
+void WeightedLayer<T>::set_bias_gradient(const Tensor<T>& dy) {
+  if (!bias_) return;
+  const auto batch = static_cast<Index>(dy.shape()[0]), channels = static_cast<Index>(dy.shape()[1]);
+  const Index size = element_count({dy.shape().begin() + 2, dy.shape().end()});
+  const auto sum = uses_reference() ? reference::sum_per_channel<T> : kernels::sum_per_channel<T>;
+  sum(batch, channels, size, dy.data(), bias_->gradient.data());
 }
 
 template <class T>

@@ -20,6 +20,8 @@ class WeightedLayer : public Layer<T> {
   bool has_bias() const { return bias_.has_value(); }
   /// Null if there is no bias.
   const T* bias_values() const { return bias_ ? bias_->value.data() : nullptr; }
+  /// Sets the bias's gradient, if there is a bias, to the sums of dy (N, channels, …) by channel.
+  void set_bias_gradient(const Tensor<T>& dy);
 
  protected:
   WeightedLayer(const Shape& weight, Index biases, bool bias);

@@ -4,7 +4,6 @@
 
 #include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/convolution/convolution.hpp"
-#include "strata/layers/reference/convolution.hpp"
 
 namespace strata {
 namespace {
@@ -28,7 +27,8 @@ std::string describe(const ConvolutionOptions& o) {
          to_string(o.kernel) + unless_default("stride", o.stride, 1) +
          unless_default("padding", o.padding, 0) + unless_default("output padding", o.output_padding, 0) +
          unless_default("dilation", o.dilation, 1) +
-         (o.groups == 1 ? "" : ", groups " + std::to_string(o.groups)) + (o.bias ? "" : ", no bias");
+         (o.groups == 1 ? "" : ", groups " + std::to_string(o.groups)) + (o.bias ? "" : ", no bias") +
+         (o.winograd ? "" : ", no Winograd");
 }
 
 // Throws ArgumentError, in the name of the class `type`.
@@ -90,15 +90,6 @@ kernels::ConvolutionShape ConvolutionLayer<T>::geometry_between(const Shape& x, 
           .dilation = options_.dilation,
           .groups = options_.groups,
           .winograd = options_.winograd};
-}
-
-template <class T>
-void ConvolutionLayer<T>::set_bias_gradient(const Tensor<T>& dy) {
-  if (!this->has_bias()) return;
-  const Shape& shape = dy.shape();
-  const auto sum = uses_reference() ? reference::sum_per_channel<T> : kernels::sum_per_channel<T>;
-  sum(static_cast<Index>(shape[0]), static_cast<Index>(shape[1]), static_cast<Index>(shape[2] * shape[3]),
-      dy.data(), this->bias().gradient.data());
 }
 
 template <class T>

@@ -38,8 +38,6 @@ class ConvolutionLayer : public WeightedLayer<T> {
 
   /// The convolution that the layer computes for this input, or transposes, as the kernels take it.
   virtual kernels::ConvolutionShape geometry(const Shape& input) const = 0;
-  /// Sets the bias's gradient, if there is a bias, to the sums of dy by channel.
-  void set_bias_gradient(const Tensor<T>& dy);
 
  protected:
   /// Throws ArgumentError, in the name of the class `type`. `weight`: its first two axes.

@@ -7,10 +7,11 @@
 
 namespace strata::kernels {
 
-/// With slope 0 what is not positive becomes 0, infinity too. NaN stays NaN.
+/// With slope 0 what is not positive becomes 0, infinity too. NaN counts as positive: it stays NaN, and its
+/// gradient is dy.
 template <class T>
 struct Rectifier {
-  /// Bit i % 8 of positive[i / 8] tells whether x[i] > 0.
+  /// Bit i % 8 of positive[i / 8] tells whether x[i] is positive.
   void (*forward)(T* x, std::uint8_t* positive, T slope, Index count);
   /// dy *= slope where the bit is 0.
   void (*backward)(T* dy, const std::uint8_t* positive, T slope, Index count);

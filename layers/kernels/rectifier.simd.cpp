@@ -32,7 +32,7 @@ inline V load(const T* a, [[maybe_unused]] const T* b) {
     return value(a);
 }
 
-// x <= 0 rather than !(x > 0) lets NaN through, where it can be found.
+// x <= 0 rather than !(x > 0) lets NaN through, where it can be found, and its gradient too.
 template <bool kLeaky, bool kMask, bool kSum, class T>
 inline void rectify(const T* a, const T* b, T* y, [[maybe_unused]] std::uint8_t* positive, T slope,
                     Index count) {
@@ -40,19 +40,20 @@ inline void rectify(const T* a, const T* b, T* y, [[maybe_unused]] std::uint8_t*
   const Batch zero(T{0}), slopes(slope);
   Index i = 0;
   for (; i + kMaskGroup<T> <= count; i += kMaskGroup<T>) {
-    unsigned bits = 0;
+    unsigned not_positive = 0;
     for (Index j = 0; j < kMaskGroup<T>; j += kLanes<T>) {
       const Batch x = load<Batch, kSum>(a + i + j, b + i + j);
-      if constexpr (kMask) bits |= to_bits<T>(x > zero) << j;
-      xsimd::select(x <= zero, negative_side<kLeaky>(x, slopes), x).store_unaligned(y + i + j);
+      const auto below = x <= zero;
+      if constexpr (kMask) not_positive |= to_bits<T>(below) << j;
+      xsimd::select(below, negative_side<kLeaky>(x, slopes), x).store_unaligned(y + i + j);
     }
-    if constexpr (kMask) store_group<T>(positive + i / 8, bits);
+    if constexpr (kMask) store_group<T>(positive + i / 8, ~not_positive);
   }
   for (; i < count; ++i) {
     const T x = load<T, kSum>(a + i, b + i);
     if constexpr (kMask) {
       if (i % 8 == 0) positive[i / 8] = 0;
-      positive[i / 8] = static_cast<std::uint8_t>(positive[i / 8] | unsigned{x > T{0}} << (i % 8));
+      positive[i / 8] = static_cast<std::uint8_t>(positive[i / 8] | unsigned{!(x <= T{0})} << (i % 8));
     }
     y[i] = x <= T{0} ? negative_side<kLeaky>(x, slope) : x;
   }

@@ -1,6 +1,7 @@
 #include "strata/layers/normalization/running_statistics.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <sstream>
 
 namespace strata {
@@ -27,17 +28,18 @@ void RunningStatistics<T>::update(const normalization::Statistics& batch, double
   ++num_batches;
   const double m = momentum_ ? *momentum_ : std::max(1 / static_cast<double>(num_batches), minimum_factor_);
   const auto channels = mean.size(), samples = batch.mean.size() / channels;
-  const auto take_in = [&](Tensor<T>& average, const std::vector<double>& values, double factor) {
-    T* const to = average.data();
-    const double share = m * factor / static_cast<double>(samples);
-    for (std::size_t c = 0; c < channels; ++c) {
+  for (std::size_t c = 0; c < channels; ++c) {
+    const auto moved = [&](const Tensor<T>& average, const std::vector<double>& values, double factor) {
       double sum = 0;
       for (std::size_t n = 0; n < samples; ++n) sum += values[n * channels + c];
-      to[c] = static_cast<T>((1 - m) * static_cast<double>(to[c]) + share * sum);
-    }
-  };
-  take_in(mean, batch.mean, 1);
-  take_in(variance, batch.variance, correction);
+      const double share = m * factor / static_cast<double>(samples);
+      return static_cast<T>((1 - m) * static_cast<double>(average.data()[c]) + share * sum);
+    };
+    const T new_mean = moved(mean, batch.mean, 1), new_variance = moved(variance, batch.variance, correction);
+    if (!std::isfinite(new_mean) || !std::isfinite(new_variance)) continue;
+    mean.data()[c] = new_mean;
+    variance.data()[c] = new_variance;
+  }
 }
 
 template <class T>

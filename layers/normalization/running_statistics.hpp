@@ -19,7 +19,8 @@ class RunningStatistics {
                     double minimum_factor);
 
   /// Takes in the statistics of a batch: of set n * channels + c for channel c, averaged over n. Variances
-  /// are multiplied by `correction`.
+  /// are multiplied by `correction`. A channel's averages stay as they are where new ones would not be
+  /// finite: one batch that overflowed would spoil them for good.
   void update(const normalization::Statistics& batch, double correction);
   void reset();
   /// Throws ShapeError, with the layer's label, if someone replaced an average by one of another shape.

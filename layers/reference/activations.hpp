@@ -19,22 +19,23 @@
 
 namespace strata::reference {
 
-/// y = x where x > 0, else slope x; NaN stays NaN. A slope of 0 gives 0, for -infinity too. Bit i of
-/// `positive`, if it is not null, tells whether x[i] > 0. y may be x.
+/// y = slope x where x <= 0, else x: NaN stays NaN. A slope of 0 gives 0, for -infinity too. Bit i of
+/// `positive`, if it is not null, tells whether y[i] is x[i]. y may be x.
 template <class T>
 void leaky_relu(Index count, T slope, const T* x, T* y, std::uint8_t* positive) {
   if (positive) std::fill_n(positive, mask_bytes(count), std::uint8_t{0});
   for (Index i = 0; i < count; ++i) {
-    if (positive) set_bit(positive, i, x[i] > 0);
     // Asked this way round, NaN is not on the negative side.
-    if (x[i] <= 0)
+    const bool below = x[i] <= 0;
+    if (positive) set_bit(positive, i, !below);
+    if (below)
       y[i] = slope == 0 ? T{0} : slope * x[i];
     else
       y[i] = x[i];
   }
 }
 
-/// dx = dy where x > 0, else slope dy (so that the gradient at the kink, x = 0, is the slope). dx may be dy.
+/// dx = slope dy where x <= 0 (so that the gradient at the kink, x = 0, is the slope), else dy. dx may be dy.
 template <class T>
 void leaky_relu_backward(Index count, T slope, const std::uint8_t* positive, const T* dy, T* dx) {
   for (Index i = 0; i < count; ++i)

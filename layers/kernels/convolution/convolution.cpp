@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
 
 #include "strata/framework/runtime/instruction_set.hpp"
 #include "strata/framework/runtime/parallel.hpp"
-#include "strata/layers/kernels/normalization/vector_loops.hpp"
 #include "strata/layers/kernels/product/row_blocks.hpp"
 #include "strata/layers/kernels/rectifier.hpp"
 
@@ -129,27 +127,6 @@ void convolve_backward(const ConvolutionShape& shape, const Images<T>& x, const 
   if (dx.tensor) convolve_backward_data<T>(shape, dy, weight, nullptr, dx);
 }
 
-// By the pass of normalization that takes sums, whose sums of squares are not wanted here.
-template <class T>
-void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums) {
-  constexpr Index kPiece = Index{1} << 15;
-  const auto& kernel = table<Normalization<T>>();
-  const RowBlocks blocks(batch, channels, kPiece / size);
-  const std::vector<T> zeros(static_cast<std::size_t>(channels));
-  Scratch<double> parts(blocks.groups() * channels), squares(blocks.groups() * channels);
-  parallel_for(blocks.count(), [&](Index i) {
-    const RowBlock block = blocks[i];
-    const Index first = block.group * channels + block.first_row;
-    kernel.sums(dy + (block.image * channels + block.first_row) * size, {block.images, block.rows, size},
-                zeros.data(), parts.data() + first, squares.data() + first);
-  });
-  for (Index c = 0; c < channels; ++c) {
-    double sum = 0;
-    for (Index group = 0; group < blocks.groups(); ++group) sum += parts.data()[group * channels + c];
-    sums[c] = static_cast<T>(sum);
-  }
-}
-
 #define STRATA_INSTANTIATE(T)                                                                               \
   template std::string convolution_algorithm<T>(const ConvolutionShape&);                                   \
   template ImageAbilities image_abilities<T>(const ConvolutionShape&);                                      \
@@ -161,8 +138,7 @@ void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* su
   template void convolve_backward_weights<T>(const ConvolutionShape&, const Images<T>&, const Images<T>&,   \
                                              T*);                                                           \
   template void convolve_backward<T>(const ConvolutionShape&, const Images<T>&, const Images<T>&, const T*, \
-                                     T*, const ImagesTo<T>&);                                               \
-  template void sum_per_channel<T>(Index, Index, Index, const T*, T*);
+                                     T*, const ImagesTo<T>&);
 STRATA_INSTANTIATE(float)
 STRATA_INSTANTIATE(double)
 

@@ -61,7 +61,8 @@ template <class T>
 void convolve(const ConvolutionShape& shape, const Images<T>& x, const T* weight,
               const std::type_identity_t<T>* bias, const ImagesTo<T>& y);
 
-/// dx[n,c,…] = bias[c] + sum over k,i,j of weight[k,c,i,j] dy[n,k,…]; `bias` may be null.
+/// dx[n,c,…] = bias[c] + sum over k,i,j of weight[k,c,i,j] dy[n,k,…]; `bias` may be null, and has to be for a
+/// dx of pixels.
 template <class T>
 void convolve_backward_data(const ConvolutionShape& shape, const Images<T>& dy, const T* weight,
                             const std::type_identity_t<T>* bias, const ImagesTo<T>& dx);
@@ -75,9 +76,5 @@ void convolve_backward_weights(const ConvolutionShape& shape, const Images<T>& x
 template <class T>
 void convolve_backward(const ConvolutionShape& shape, const Images<T>& x, const Images<T>& dy,
                        const T* weight, T* dweight, const ImagesTo<T>& dx);
-
-/// sums[c] = sum over n,i of dy[n,c,i] for dy (batch, channels, size).
-template <class T>
-void sum_per_channel(Index batch, Index channels, Index size, const T* dy, T* sums);
 
 }  // namespace strata::kernels

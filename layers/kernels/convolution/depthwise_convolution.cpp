@@ -91,10 +91,13 @@ void correlate(const ConvolutionShape& s, const float* x, const float* weight, c
 }
 
 // Measured: of wider planes the grouped convolution, which loads a row once for all its taps, is faster.
+// Planes of one size may be padded otherwise at their ends, by a transposed convolution's output_padding.
 bool can(const ConvolutionShape& s) {
   constexpr Index kWidest = 16, kLargest = Index{1} << 15;
+  const Size2D reach(s.dilation.h * (s.kernel.h - 1), s.dilation.w * (s.kernel.w - 1));
   return s.groups == s.in_channels && s.out_channels == s.in_channels && s.stride == Size2D(1) &&
-         s.in == s.out && s.in.w <= kWidest && s.in_size() <= kLargest;
+         s.in == s.out && Size2D(2 * s.padding.h, 2 * s.padding.w) == reach && s.in.w <= kWidest &&
+         s.in_size() <= kLargest;
 }
 
 bool can_backward_data(const ConvolutionShape& s, ImageLayout /*dx*/) {
@@ -106,8 +109,8 @@ void forward(const ConvolutionShape& s, const ImageSource<float>& x, const float
   correlate(s, x.tensor(), weight, bias, y.tensor);
 }
 
-// Sizes are the same, so that the paddings on both sides are, too: dx is the correlation of dy with the
-// filters turned by 180 degrees.
+// Sizes are the same, and the paddings on both sides too: dx is the correlation of dy with the filters turned
+// by 180 degrees.
 void backward_data(const ConvolutionShape& s, const ImageSource<float>& dy, const float* weight,
                    const float* bias, const ImageSink<float>& dx) {
   const Scratch<float> turned(s.in_channels * s.filter_size());

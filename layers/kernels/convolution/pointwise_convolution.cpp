@@ -105,7 +105,7 @@ bool has_many_channels(const ConvolutionShape& s) {
 }
 
 bool can(const ConvolutionShape& s) {
-  return s.kernel == Size2D(1) && s.stride == Size2D(1) && s.padding == Size2D(0) &&
+  return s.kernel == Size2D(1) && s.stride == Size2D(1) && s.padding == Size2D(0) && s.in == s.out &&
          s.batch * s.in_size() >= kNarrowest && (s.groups == 1 || has_many_channels(s));
 }
 

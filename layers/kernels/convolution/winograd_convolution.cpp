@@ -359,13 +359,14 @@ void backward(const ConvolutionShape& s, const ImageSource<float>& x, const Imag
   backward_data(s, dy.as_kept(), weight, nullptr, dx);
 }
 
-// Measured: slower than the others only where there is next to nothing to add up over channels, and where
-// transforming the filters costs more than it saves, for one or two tiles of hundreds of channels.
-bool can_backward_data(const ConvolutionShape& s, ImageLayout /*dx*/) {
-  const Index tiles = s.batch * ceil_div(s.out.h, 4) * ceil_div(s.out.w, 4);
+// Results of this size, y or dx. Where there is next to nothing to add up over channels, it was slower.
+bool suits(const ConvolutionShape& s, Size2D results) {
   return s.winograd && (s.kernel == Size2D(3) || s.kernel == Size2D(5)) && s.stride == Size2D(1) &&
          s.dilation == Size2D(1) && s.groups == 1 && std::max(s.padding.h, s.padding.w) < s.kernel.h &&
-         s.in_channels > 1 && tiles > 2;
+         s.in_channels > 1 && Tiling::pays(s, results, transforms(s.kernel.h));
+}
+bool can_backward_data(const ConvolutionShape& s, ImageLayout /*dx*/) {
+  return suits(s, s.in);
 }
 
 // An image's three channels do not fill the vectors of the transforms: directly, a convolution of 3x3 takes
@@ -374,7 +375,7 @@ bool can(const ConvolutionShape& s) {
   constexpr Index kFew = 4;
   const bool few = s.in_channels <= kFew && kDirect.can_forward(s) &&
                    (s.kernel == Size2D(3) || instruction_set() == InstructionSet::avx512);
-  return can_backward_data(s, ImageLayout::planes) && !few;
+  return suits(s, s.out) && !few;
 }
 
 // Images may be made as they are needed, and are given on as they are complete, where blocks are whole images

@@ -6,6 +6,7 @@
 #include "strata/layers/kernels/convolution/winograd.hpp"
 #include "strata/layers/kernels/product/matrix_product.hpp"
 #include "strata/layers/kernels/product/row_blocks.hpp"
+#include "strata/layers/reference/convolution_shape.hpp"
 
 namespace strata::kernels {
 
@@ -49,6 +50,26 @@ struct Tiling {
   static Index side_of(Index batch, Size2D out, const Winograd& kernel) {
     constexpr Index kFew = 4;
     return kernel.kernel == 3 && batch * ceil_div(out.h, 4) * ceil_div(out.w, 4) <= kFew ? 2 : 4;
+  }
+
+  // Whether tiles spare a third of the multiplications of a plain sum, and are more than the one or two for
+  // which it takes longer to transform filters of hundreds of channels. Images smaller than a tile, whose
+  // kernels see little but zeros, would take more multiplications, and round more.
+  static bool pays(const ConvolutionShape& s, Size2D results, const Winograd& kernel) {
+    const Index side = side_of(s.batch, results, kernel);
+    const auto gain = [&](Index in, Index out, Index padding, Index extent) {  // along an axis
+      const Index rest = extent % side, frequencies = extent - rest +
+                                                      (rest > 0 ? std::max<Index>(2, rest) : 0) +
+                                                      ceil_div(extent, side) * (kernel.kernel - 1);
+      Index products = 0;  // those with a pixel, not with a zero beside the image
+      for (Index tap = 0; tap < kernel.kernel; ++tap)
+        products += std::max<Index>(0, std::min(out, in + padding - tap) - std::max<Index>(0, padding - tap));
+      return static_cast<double>(products) / static_cast<double>(frequencies);
+    };
+    constexpr double kEnough = 1.5;
+    return gain(s.in.h, s.out.h, s.padding.h, results.h) * gain(s.in.w, s.out.w, s.padding.w, results.w) >=
+               kEnough &&
+           s.batch * ceil_div(results.h, 4) * ceil_div(results.w, 4) > 2;
   }
 
   // Rows, or columns, of the input that so many tiles see.

@@ -68,7 +68,7 @@ Statistics ByImages<T>::statistics() const {
     for (Index c = 0; c < channels_; ++c) {
       const double sum = first_[entry + c], m2 = second_[entry + c] - sum * sum / elements;
       const double delta = mean_of(entry + c, elements) - all.mean[c];
-      all.variance[c] += ((m2 < 0 ? 0 : m2) + delta * delta * elements) * share;
+      all.variance[c] += (kernels::settled(m2) + delta * delta * elements) * share;
     }
   });
   return all;

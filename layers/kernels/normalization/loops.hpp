@@ -61,7 +61,7 @@ inline void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body
   *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);
 }
 
-// x <= 0 rather than !(x > 0) lets NaN through, where it can be found.
+// x <= 0 rather than !(x > 0) lets NaN through, where it can be found, and its gradient too.
 template <class T, class A>
 inline xsimd::batch<T, A> rectified(const xsimd::batch<T, A>& y) {
   const xsimd::batch<T, A> zero(T{0});
@@ -71,15 +71,15 @@ template <class T>
 inline T rectified(T y) {
   return y <= T{0} ? T{0} : y;
 }
-/// g where y is positive, else 0.
+/// 0 where y is that, or negative, else g.
 template <class T, class A>
-inline xsimd::batch<T, A> where_positive(const xsimd::batch<T, A>& y, const xsimd::batch<T, A>& g) {
+inline xsimd::batch<T, A> rectified_gradient(const xsimd::batch<T, A>& y, const xsimd::batch<T, A>& g) {
   const xsimd::batch<T, A> zero(T{0});
-  return xsimd::select(y > zero, g, zero);
+  return xsimd::select(y <= zero, zero, g);
 }
 template <class T>
-inline T where_positive(T y, T g) {
-  return y > T{0} ? g : T{0};
+inline T rectified_gradient(T y, T g) {
+  return y <= T{0} ? T{0} : g;
 }
 
 template <bool kRectify, class V>
@@ -93,7 +93,7 @@ inline V activate(const V& y) {
 template <bool kRectify, class V>
 inline V pull_back(const V& g, const V& d, const V& scale, const V& offset) {
   if constexpr (kRectify)
-    return where_positive(multiply_add(d, scale, offset), g);
+    return rectified_gradient(multiply_add(d, scale, offset), g);
   else
     return g;
 }

@@ -8,8 +8,8 @@
 // because d mean / dx_i = 1 / m and d variance / dx_i = 2 (x_i - mean) / m. Statistics that are frozen do not
 // depend on x: dx = inv_std g.
 //
-// With a rectifier behind y, dy above is g, which is dy where y > 0 and else 0: y is computed again, which is
-// cheaper than to keep it.
+// With a rectifier behind y, dy above is g, which is 0 where y <= 0 and else dy: y is computed again, which
+// is cheaper than to keep it.
 //
 // x is worked through in the order of memory, in pieces that fit the L2 cache. Where every set lies within a
 // piece, its statistics are taken and used at once; else the sums of all pieces come first. A processor whose

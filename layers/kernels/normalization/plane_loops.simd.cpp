@@ -90,7 +90,7 @@ void forward(const PlaneSets<T>& planes, T* y, double* mean, double* variance) {
     });
     const double m2 = sums.second - sums.first * sums.first * share;
     mean[s] = static_cast<double>(shift) + sums.first * share;
-    variance[s] = (m2 < 0 ? 0 : m2) * share;  // and NaN stays NaN
+    variance[s] = settled(m2) * share;
     return Plane<T>(planes, channel, mean[s], variance[s]);
   };
   with_activation(planes.rectify, [&]<bool kRectify>(std::bool_constant<kRectify>) {

@@ -1,6 +1,7 @@
 #include "strata/layers/kernels/normalization/term_loops.hpp"
 
 #include "strata/framework/runtime/kernel_table.hpp"
+#include "strata/layers/kernels/normalization/vector_loops.hpp"
 
 // Plain loops, which the compiler turns into vector code for each instruction set.
 namespace strata::kernels {
@@ -13,7 +14,7 @@ void moments(Index sets, Index elements, const T* __restrict shift, const double
   for (Index s = 0; s < sets; ++s) {
     const double m2 = squares[s] - sum[s] * sum[s] * share;
     mean[s] = static_cast<double>(shift[s]) + sum[s] * share;
-    variance[s] = (m2 < 0 ? 0 : m2) * share;  // and NaN stays NaN
+    variance[s] = settled(m2) * share;
   }
 }
 

@@ -88,7 +88,7 @@ struct Pull {
 // take long.
 inline kernels::Moments shifted_moments(Index count, double share, double shift, double sum, double squares) {
   const double m2 = squares - sum * sum * share;
-  return {count, shift + sum * share, m2 < 0 ? 0 : m2};  // and NaN stays NaN
+  return {count, shift + sum * share, kernels::settled(m2)};
 }
 
 /// Elements that give a shift. Of a set in the cache an eighth will do, and costs less.

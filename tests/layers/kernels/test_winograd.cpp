@@ -333,6 +333,63 @@ TEST_P(Winograd, IsAccurate) {
   EXPECT_LE(l2_error(plain.dw, problem.expected().dw), plain_tolerance);
 }
 
+// What Conv2D's header promises, wherever it is taken.
+TEST_P(Winograd, KeepsTheBoundsOfTheHeader) {
+  const auto expect_within = [](const Problem& problem, double bound) {
+    for_each_instruction_set([&] {
+      const auto ours = run(kWinograd, problem);
+      EXPECT_LE(l2_error(ours.y, problem.expected().y), bound);
+      EXPECT_LE(l2_error(ours.dx, problem.expected().dx), bound);
+      EXPECT_LE(l2_error(ours.dw, problem.expected().dw), bound);
+    });
+  };
+  for (std::uint64_t seed = 0; seed < some(60u); ++seed) {
+    Random random(seed);
+    const ConvCase c{.batch = pick(random, 1, 6),
+                     .in_channels = pick(random, 2, 64),
+                     .out_channels = pick(random, 2, 12),
+                     .size = pick_size(random, kernel(), 12),
+                     .kernel = kernel(),
+                     .padding = pick_size(random, 0, kernel() - 1)};
+    SCOPED_TRACE(::testing::Message() << "seed " << seed << ": " << c);
+    const Problem problem = make_problem(c, random);
+    if (kWinograd.can_forward(problem.shape)) expect_within(problem, kernel() == 3 ? 1e-6 : 5e-6);
+  }
+  Random random(1);
+  expect_within(make_problem({.batch = 3,
+                              .in_channels = 512,
+                              .out_channels = 4,
+                              .size = 8,
+                              .kernel = kernel(),
+                              .padding = kernel() / 2},
+                             random),
+                kernel() == 3 ? 2.5e-6 : 1e-5);
+}
+
+// A tile that is mostly beside the image takes more multiplications than a plain sum, and rounds more.
+TEST(WinogradChoice, LeavesImagesSmallerThanATileToPlainSums) {
+  const auto chosen = [](Index kernel, Size2D size, Index padding, Index batch = 37) {
+    return Conv2D<float>(16, 16, kernel, {.padding = padding}).algorithm(shape4(batch, 16, size.h, size.w));
+  };
+  EXPECT_EQ(chosen(5, 1, 2), "direct");
+  EXPECT_EQ(chosen(5, 2, 2), "direct");
+  EXPECT_EQ(chosen(5, {1, 9}, 2), "direct");
+  EXPECT_EQ(chosen(5, 5, 0), "direct");
+  EXPECT_EQ(chosen(3, 1, 1), "direct");
+  EXPECT_EQ(chosen(3, 2, 1), "direct");
+  EXPECT_EQ(chosen(5, 4, 2), "winograd 4x4");
+  EXPECT_EQ(chosen(3, 4, 1), "winograd 4x4");
+  EXPECT_EQ(chosen(3, 4, 1, 3), "winograd 2x2");
+
+  Random random(1);
+  const auto x = random.normal<float>({37, 16, 1, 1});
+  Conv2D<float> layer(16, 16, 5, {.padding = 2});
+  Conv2D<double> exact(16, 16, 5, {.padding = 2});
+  exact.weight().value = widen(layer.weight().value);
+  exact.bias().value = widen(layer.bias().value);
+  for_each_instruction_set([&] { EXPECT_LE(l2_error(layer.infer(x), exact.infer(widen(x))), 2e-7); });
+}
+
 TEST_P(Winograd, GivesTheSameBitsForAnyNumberOfThreads) {
   const ConvCase cases[] = {
       {.batch = 9, .in_channels = 16, .out_channels = 32, .size = {14, 15}, .kernel = kernel(), .padding = 1},
