@@ -14,6 +14,7 @@ struct Hold {
 };
 
 constinit std::atomic<unsigned> forks_so_far = 0;
+constinit std::atomic<bool> fork_waits = false;
 constinit std::mutex list_mutex;
 constinit Hold* first = nullptr;
 
@@ -44,22 +45,29 @@ Hold& own() {
   return hold;
 }
 
-// The calling thread's own hold is left alone by all three.
 template <class Do>
 void for_others(const Do& act) {
   for (Hold* hold = first; hold; hold = hold->next)
     if (hold != &own()) act(hold->mutex);
 }
 
+// Until it has forked, the calling thread locks what it likes: others' holds are taken, not its own.
 void before_fork() {
-  own();  // it would enter itself into the list below, which is locked
+  ++own().depth;
   list_mutex.lock();
+  fork_waits.store(true, std::memory_order_relaxed);
   for_others([](std::mutex& mutex) { mutex.lock(); });
+}
+
+void after_fork() {
+  fork_waits.store(false, std::memory_order_relaxed);
+  list_mutex.unlock();
+  --own().depth;
 }
 
 void in_parent() {
   for_others([](std::mutex& mutex) { mutex.unlock(); });
-  list_mutex.unlock();
+  after_fork();
 }
 
 // Other threads are gone, and what they had in themselves will be written over.
@@ -67,7 +75,7 @@ void in_child() {
   first = &own();
   first->next = nullptr;
   forks_so_far.fetch_add(1, std::memory_order_relaxed);
-  list_mutex.unlock();
+  after_fork();
 }
 
 [[maybe_unused]] const int registered = pthread_atfork(before_fork, in_parent, in_child);
@@ -79,7 +87,11 @@ unsigned forks() {
 }
 
 void HoldFork::begin() {
-  if (Hold& hold = own(); hold.depth++ == 0) hold.mutex.lock();
+  Hold& hold = own();
+  if (hold.depth++ > 0) return;
+  // A fork goes first. Otherwise a thread that holds it again and again would keep it waiting.
+  if (fork_waits.load(std::memory_order_relaxed)) const std::scoped_lock wait(list_mutex);
+  hold.mutex.lock();
 }
 
 void HoldFork::end() {
