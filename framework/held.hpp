@@ -8,10 +8,10 @@
 namespace strata::detail {
 
 /// A unique_ptr that throws StateError, which begins with `owner`, where one that was moved from is used.
-template <class Object>
+template <class Object, class Discard = std::default_delete<Object>>
 class Held {
  public:
-  Held(const char* owner, std::unique_ptr<Object> object) : owner_(owner), object_(std::move(object)) {}
+  Held(const char* owner, std::unique_ptr<Object, Discard> object) : owner_(owner), object_(std::move(object)) {}
 
   Object& operator*() const {
     if (!object_) throw_moved_from(owner_);
@@ -21,7 +21,7 @@ class Held {
 
  private:
   const char* owner_;
-  std::unique_ptr<Object> object_;
+  std::unique_ptr<Object, Discard> object_;
 };
 
 }  // namespace strata::detail

@@ -202,7 +202,6 @@ StepReport Solver<T>::step(Batch<T> batch) {
 template <class T>
 bool Solver<T>::finish_epoch(Stopwatch& watch) {
   watch.lap();
-  list_state();
   const auto samples = static_cast<double>(position_.samples);
   EpochRecord record{.epoch = position_.epoch + 1,
                      .train_loss = position_.loss_sum / samples,

@@ -178,7 +178,7 @@ std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& 
                         (state.metadata.contains(name) ? detail::in_quotes(notes.text(name)) : "not known") +
                         ", here it is " + detail::in_quotes(own) +
                         "; the last bits may differ from those of an uninterrupted run");
-  restore(checkpoint_entries(has_best ? &best : nullptr), state, file);
+  restore(checkpoint_entries(has_best ? &best : nullptr), state, file, {.widen = false});
 
   // Nothing below can fail.
   best_ = std::move(best);

@@ -102,7 +102,13 @@ std::size_t ByteReader::inflate_some(std::uint8_t* out, std::size_t count) {
         return done;
       }
     }
-    in_member_ = true;  // after one gzip member another may follow
+    // After one gzip member zeros may follow, with which tapes are filled up, and another member.
+    if (!in_member_ && *stream.next_in == 0) {
+      ++stream.next_in;
+      --stream.avail_in;
+      continue;
+    }
+    in_member_ = true;
     const auto room = static_cast<uInt>(std::min(count - done, std::size_t{1} << 30));
     stream.next_out = out + done;
     stream.avail_out = room;

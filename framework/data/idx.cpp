@@ -23,19 +23,25 @@ std::string hexadecimal(std::uint32_t value) {
   return text;
 }
 
-std::string find_file(const std::string& directory, const std::string& name, const std::string& advice) {
-  const std::string plain = (std::filesystem::path(directory) / name).string();
+// As the data's authors call it, and as programs that unpack it do.
+std::string find_file(const std::filesystem::path& directory, const std::string& name,
+                      const std::string& type, const std::string& advice) {
   std::error_code ignored;
-  for (const std::string& path : {plain, plain + ".gz"})
-    if (std::filesystem::exists(path, ignored)) return path;
-  throw DataError(plain + ": there is no such file, with or without .gz" + advice);
+  for (const char* separator : {"-", "."})
+    for (const char* ending : {"", ".gz"}) {
+      const auto path = directory / (name + separator + type + ending);
+      if (std::filesystem::is_regular_file(path, ignored)) return path.string();
+    }
+  const auto usual = directory / (name + "-" + type);
+  throw DataError(usual.string() + ": there is no such file, with or without .gz, nor " + name + "." + type +
+                  advice);
 }
 
 TrainTest read_directory(const std::string& directory, const std::vector<std::string>& class_names,
                          const std::string& advice) {
   const auto part = [&](const std::string& name) {
-    const std::string images = find_file(directory, name + "-images-idx3-ubyte", advice);
-    return read_idx_images(images, find_file(directory, name + "-labels-idx1-ubyte", advice), class_names);
+    const std::string images = find_file(directory, name + "-images", "idx3-ubyte", advice);
+    return read_idx_images(images, find_file(directory, name + "-labels", "idx1-ubyte", advice), class_names);
   };
   TrainTest sets{part("train"), part("t10k")};
   if (sets.train->sample_shape() != sets.test->sample_shape())

@@ -23,7 +23,8 @@ IdxArray read_idx(const std::string& path, int dimensions);
 std::shared_ptr<const ImageDataset> read_idx_images(const std::string& images, const std::string& labels,
                                                     std::vector<std::string> class_names);
 
-/// The four files of MNIST ("train-images-idx3-ubyte", …, plain or with ".gz") in a directory.
+/// The four files of MNIST in a directory: "train-images-idx3-ubyte" or "train-images.idx3-ubyte", …, plain
+/// or with ".gz".
 TrainTest mnist(const std::string& directory);
 
 /// Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017): 60,000 + 10,000 gray images of clothes, 28x28, 10 classes.

@@ -11,6 +11,7 @@
 
 #include "strata/framework/error.hpp"
 #include "strata/framework/random.hpp"
+#include "strata/framework/runtime/fork.hpp"
 
 namespace strata {
 namespace {
@@ -21,10 +22,17 @@ constexpr std::size_t kBatchesAhead = 2;
 
 template <class T>
 struct DataLoader<T>::State {
+  State() = default;
+  /// The same loader, with no epoch under way.
+  State(const State& of)
+      : dataset(of.dataset), options(of.options), sample_shape(of.sample_shape), batches(of.batches) {}
+
   std::shared_ptr<const Dataset> dataset;
   LoaderOptions options;
   Shape sample_shape;
   Index batches = 0;
+  Index epoch = 0;
+  Index next_batch = 0;  // which next() gives
 
   std::mutex mutex;
   std::condition_variable_any changed;
@@ -32,15 +40,19 @@ struct DataLoader<T>::State {
   bool finished = false;         // the worker will add nothing more
   std::exception_ptr exception;  // why, unless it is the end of the epoch
   bool started = false;
-  std::jthread worker;  // the last member: it stops before the others go
+  unsigned process = 0;  // of detail::forks(), when the worker was started
+  std::jthread worker;   // the last member: it stops before the others go
 
-  void run(std::stop_token stop, Index epoch, Index first_batch);
+  /// Whether this is a child of the process that has the worker. What that has locked, or waits for, can then
+  /// be neither used nor destroyed.
+  bool has_lost_worker() const { return worker.joinable() && process != detail::forks(); }
+  void run(std::stop_token stop, Index first_batch);
   std::optional<Batch<T>> prepare(const std::stop_token& stop, std::span<const Index> samples,
                                   std::uint64_t epoch_seed, std::span<float> scratch) const;
 };
 
 template <class T>
-void DataLoader<T>::State::run(std::stop_token stop, Index epoch, Index first_batch) {
+void DataLoader<T>::State::run(std::stop_token stop, Index first_batch) {
   std::exception_ptr failure;
   try {
     const std::uint64_t epoch_seed = combine_seeds(options.seed, static_cast<std::uint64_t>(epoch));
@@ -111,7 +123,7 @@ std::optional<Batch<T>> DataLoader<T>::State::prepare(const std::stop_token& sto
 
 template <class T>
 DataLoader<T>::DataLoader(std::shared_ptr<const Dataset> dataset, LoaderOptions options)
-    : state_("DataLoader", std::make_unique<State>()) {
+    : state_("DataLoader", std::unique_ptr<State, Discard>(new State)) {
   if (!dataset) throw ArgumentError("DataLoader: the dataset is null");
   const Index size = dataset->size();
   if (size < 1) throw ArgumentError("DataLoader: the dataset is empty");
@@ -130,6 +142,11 @@ DataLoader<T>::DataLoader(std::shared_ptr<const Dataset> dataset, LoaderOptions 
 }
 
 template <class T>
+void DataLoader<T>::Discard::operator()(State* state) const {
+  if (!state->has_lost_worker()) delete state;
+}
+
+template <class T>
 DataLoader<T>::~DataLoader() = default;
 template <class T>
 DataLoader<T>::DataLoader(DataLoader&&) noexcept = default;
@@ -142,19 +159,24 @@ void DataLoader<T>::start_epoch(Index epoch, Index first_batch) {
   if (first_batch < 0 || first_batch > state_->batches)
     throw ArgumentError("DataLoader: an epoch has " + std::to_string(state_->batches) +
                         " batches, it cannot begin at " + std::to_string(first_batch));
+  if (state_->has_lost_worker()) state_.reset(new State(*state_));
   State& state = *state_;
   state.worker = std::jthread();  // stops the epoch under way
   state.ready.clear();
   state.finished = false;
   state.exception = nullptr;
   state.started = false;
-  state.worker = std::jthread(
-      [&state, epoch, first_batch](std::stop_token stop) { state.run(std::move(stop), epoch, first_batch); });
+  state.epoch = epoch;
+  state.next_batch = first_batch;
+  state.process = detail::forks();
+  state.worker =
+      std::jthread([&state, first_batch](std::stop_token stop) { state.run(std::move(stop), first_batch); });
   state.started = true;  // not if there was no thread to be had
 }
 
 template <class T>
 std::optional<Batch<T>> DataLoader<T>::next() {
+  if (state_->has_lost_worker()) start_epoch(state_->epoch, state_->next_batch);
   State& state = *state_;
   if (!state.started) throw StateError("DataLoader: start_epoch before next");
   std::optional<Batch<T>> batch;
@@ -167,6 +189,7 @@ std::optional<Batch<T>> DataLoader<T>::next() {
     }
     batch = std::move(state.ready.front());
     state.ready.pop_front();
+    ++state.next_batch;
   }
   state.changed.notify_all();
   return batch;

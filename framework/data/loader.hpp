@@ -34,6 +34,8 @@ struct LoaderOptions {
 ///     DataLoader<float> loader(data, {.batch_size = 64});
 ///     loader.start_epoch(0);
 ///     while (auto batch = loader.next()) step(batch->samples, batch->labels);
+///
+/// After a fork() the child's loader goes on as the parent's does: it starts a thread of its own.
 template <class T>
 class DataLoader {
  public:
@@ -56,7 +58,10 @@ class DataLoader {
 
  private:
   struct State;
-  detail::Held<State> state_;
+  struct Discard {
+    void operator()(State* state) const;
+  };
+  detail::Held<State, Discard> state_;
 };
 
 extern template class DataLoader<float>;

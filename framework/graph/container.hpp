@@ -1,9 +1,8 @@
 // Container: what Sequential and Graph have in common, which is to run what they hold by a plan.
 #pragma once
 
-#include <mutex>
-
 #include "strata/framework/layer.hpp"
+#include "strata/framework/runtime/fork.hpp"
 
 namespace strata {
 
@@ -71,7 +70,7 @@ class Container : public Layer<T> {
   std::vector<Tensor<T>> run_forward(std::vector<Tensor<T>> x, Record& record);
   std::vector<Tensor<T>> run_backward(std::vector<Tensor<T>> dy, Record& record, bool parameters_only);
 
-  std::mutex mutex_;  // of plan_
+  detail::Mutex mutex_;  // of plan_
   std::shared_ptr<const TrainingPlan<T>> plan_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "strata/framework/graph/container.hpp"
 #include "strata/framework/graph/plan.hpp"
+#include "strata/framework/runtime/fork.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {
@@ -87,7 +88,7 @@ struct Inference<T>::State {
   static constexpr Index kFewest = 8;             // samples of a part
 
   std::unique_ptr<Layer<T>> net;
-  std::mutex mutex;                                 // of what follows
+  detail::Mutex mutex;                              // of what follows
   std::vector<PlanPointer<T>> plans;                // that used last first
   std::vector<std::pair<Shape, Index>> part_sizes;  // the shape of x, and the samples of a part
   Prepared prepared;

@@ -11,6 +11,7 @@
 
 #include "strata/framework/graph/flat_network.hpp"
 #include "strata/framework/graph/image_layout.hpp"
+#include "strata/framework/runtime/fork.hpp"
 #include "strata/framework/shared.hpp"
 
 namespace strata {
@@ -71,7 +72,7 @@ class Prepared {
   }
 
  private:
-  std::mutex mutex_;
+  detail::Mutex mutex_;
   std::vector<std::shared_ptr<void>> objects_;
 };
 

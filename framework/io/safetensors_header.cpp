@@ -22,7 +22,11 @@ class HeaderReader final : public nlohmann::json_sax<json> {
 
   std::vector<DataRange> ranges;
 
-  bool null() override { fail_value("null"); }
+  bool null() override {
+    if (at_ != At::metadata_value) fail_value("null");
+    at_ = At::top;  // the reference implementation takes it for no metadata, too
+    return true;
+  }
   bool boolean(bool) override { fail_value("a boolean"); }
   bool number_integer(number_integer_t value) override { fail_value(std::to_string(value)); }
   bool number_float(number_float_t, const string_t& text) override { fail_value(in_quotes(text)); }

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/io/half.hpp"
 #include "strata/framework/io/quote.hpp"
 
 static_assert(std::endian::native == std::endian::little, "files hold little-endian numbers");
@@ -68,6 +69,38 @@ std::string describe(DType dtype, const Shape& shape) {
   return std::string(to_string(dtype)) + " " + to_string(shape);
 }
 
+// Whether a place of type `to` holds every value of type `from`, other than of its own.
+bool widens(DType from, DType to) {
+  const bool half = from == DType::f16 || from == DType::bf16;
+  return (to == DType::f32 && half) || (to == DType::f64 && (half || from == DType::f32));
+}
+
+template <class T>
+void widen(const StoredTensor& from, T* to) {
+  const auto each = [&](auto stored, const auto& value_of) {
+    for (std::size_t i = 0; i < from.bytes.size() / sizeof stored; ++i) {
+      std::memcpy(&stored, from.bytes.data() + i * sizeof stored, sizeof stored);
+      to[i] = value_of(stored);
+    }
+  };
+  if (from.dtype == DType::f16)
+    each(std::uint16_t{}, detail::from_f16);
+  else if (from.dtype == DType::bf16)
+    each(std::uint16_t{}, detail::from_bf16);
+  else
+    each(float{}, [](float value) { return value; });
+}
+
+void copy(const StoredTensor& from, const Place& to) {
+  if (from.bytes.empty()) return;
+  if (from.dtype == to.dtype)
+    std::memcpy(to.data, from.bytes.data(), from.bytes.size());
+  else if (to.dtype == DType::f32)
+    widen(from, static_cast<float*>(to.data));
+  else
+    widen(from, static_cast<double*>(to.data));
+}
+
 }  // namespace
 
 std::string_view to_string(DType dtype) {
@@ -125,40 +158,48 @@ StateDict capture(const std::vector<StateEntry>& entries) {
 LoadReport restore(const std::vector<StateEntry>& entries, const StateDict& state, const std::string& source,
                    LoadOptions options) {
   struct Copy {
-    void* to;
-    const std::vector<std::byte>* from;
+    const StoredTensor* from;
+    Place to;
   };
   LoadReport report;
   std::vector<Copy> copies;
-  std::vector<std::string> faults;
+  std::vector<std::string> faults, other_faults;  // of tensors that stay unset; the rest
   std::map<std::string_view, const StateEntry*> known;
   for (const StateEntry& entry : entries) {
     known.emplace(entry.name, &entry);
     const Place place = place_of(entry);
     const auto found = state.tensors.find(entry.name);
-    if (found == state.tensors.end()) {
-      report.missing.push_back(entry.name);
-      faults.push_back("missing " + in_quotes(entry.name) + ", " + describe(place.dtype, place.shape));
-    } else if (found->second.dtype != place.dtype || found->second.shape != place.shape) {
-      report.mismatched.push_back(entry.name);
-      faults.push_back(in_quotes(entry.name) + ": expected " + describe(place.dtype, place.shape) +
-                       ", found " + describe(found->second.dtype, found->second.shape));
-    } else {
+    const StoredTensor* const stored = found == state.tensors.end() ? nullptr : &found->second;
+    if (stored && stored->shape == place.shape &&
+        (stored->dtype == place.dtype || (options.widen && widens(stored->dtype, place.dtype)))) {
       report.loaded.push_back(entry.name);
-      copies.push_back({place.data, &found->second.bytes});
+      copies.push_back({stored, place});
+      continue;
     }
+    (stored ? report.mismatched : report.missing).push_back(entry.name);
+    const bool counter = place.dtype == DType::i64;
+    if (!counter) report.unset.push_back(entry.name);
+    const std::string expected = describe(place.dtype, place.shape);
+    (counter ? other_faults : faults)
+        .push_back(stored ? in_quotes(entry.name) + ": expected " + expected + ", found " +
+                                describe(stored->dtype, stored->shape)
+                          : "missing " + in_quotes(entry.name) + ", " + expected);
   }
   for (const auto& [name, tensor] : state.tensors) {
     if (known.contains(name)) continue;
     report.unexpected.push_back(name);
-    faults.push_back("unexpected " + in_quotes(name) + ", " + describe(tensor.dtype, tensor.shape));
+    other_faults.push_back("unexpected " + in_quotes(name) + ", " + describe(tensor.dtype, tensor.shape));
   }
-  report.text = detail::join_some(faults);
-  if (options.strict && !report.complete())
+  if (!faults.empty())
+    report.text = std::to_string(faults.size()) + (faults.size() == 1 ? " tensor keeps" : " tensors keep") +
+                  " the values of before: ";
+  faults.insert(faults.end(), other_faults.begin(), other_faults.end());
+  const std::string all = detail::join_some(faults);
+  report.text += all;
+  if (!report.complete() && (options.strict || copies.empty()))
     throw DataError(source + ": " + std::to_string(faults.size()) +
-                    (faults.size() == 1 ? " tensor does not fit: " : " tensors do not fit: ") + report.text);
-  for (const Copy& copy : copies)
-    if (!copy.from->empty()) std::memcpy(copy.to, copy.from->data(), copy.from->size());
+                    (faults.size() == 1 ? " tensor does not fit: " : " tensors do not fit: ") + all);
+  for (const auto& [from, to] : copies) copy(*from, to);
   return report;
 }
 

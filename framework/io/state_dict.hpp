@@ -13,8 +13,8 @@
 
 namespace strata {
 
-/// Element types, in the order in which safetensors ranks them. Strata's own are f32, f64 and i64; the others
-/// are carried along.
+/// Element types, in the order in which safetensors ranks them. Strata's own are f32, f64 and i64; f16 and
+/// bf16 can be loaded; the others are carried along.
 enum class DType : std::uint8_t {
   boolean,
   u8,
@@ -86,6 +86,7 @@ StateDict capture(const std::vector<StateEntry>& entries);
 
 struct LoadOptions {
   bool strict = true;  ///< every tensor must have a place and every place a tensor
+  bool widen = true;   ///< what is exact: F16 and BF16 to F32 or F64, and F32 to F64
 };
 
 /// What became of a load.
@@ -94,16 +95,19 @@ struct LoadReport {
   std::vector<std::string> missing;     ///< places that the file has no tensor for
   std::vector<std::string> unexpected;  ///< tensors that have no place
   std::vector<std::string> mismatched;  ///< tensors of another type or shape than their place
+  /// The missing and mismatched but for counters: what keeps the values it had, in a new network random ones.
+  std::vector<std::string> unset;
 
   bool complete() const { return missing.empty() && unexpected.empty() && mismatched.empty(); }
-  /// One line that tells all that did not fit, with types and shapes.
+  /// One line that tells all that did not fit, with types and shapes; what is unset comes first.
   std::string to_string() const { return text; }
 
   std::string text;
 };
 
 /// Copies tensors to the places of their names. If strict and anything does not fit, throws one DataError
-/// that lists all of it, beginning with `source`, and changes nothing; otherwise what fits is loaded.
+/// that lists all of it, beginning with `source`, and changes nothing; otherwise what fits is loaded, unless
+/// that is nothing at all, which is a DataError too.
 LoadReport restore(const std::vector<StateEntry>& entries, const StateDict& state, const std::string& source,
                    LoadOptions options = {});
 

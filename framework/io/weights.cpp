@@ -27,6 +27,11 @@ void save_weights(Layer<T>& net, const std::string& path) {
 }
 
 template <class T>
+LoadReport load_weights(Layer<T>& net, const std::string& path) {
+  return load_weights(net, path, LoadOptions{});
+}
+
+template <class T>
 LoadReport load_weights(Layer<T>& net, const std::string& path, LoadOptions options) {
   StateDict state = read_safetensors(path);
   const std::string file = detail::in_quotes(path);
@@ -38,6 +43,8 @@ template std::vector<StateEntry> state_of(Layer<float>&, StateScope);
 template std::vector<StateEntry> state_of(Layer<double>&, StateScope);
 template void save_weights(Layer<float>&, const std::string&);
 template void save_weights(Layer<double>&, const std::string&);
+template LoadReport load_weights(Layer<float>&, const std::string&);
+template LoadReport load_weights(Layer<double>&, const std::string&);
 template LoadReport load_weights(Layer<float>&, const std::string&, LoadOptions);
 template LoadReport load_weights(Layer<double>&, const std::string&, LoadOptions);
 

@@ -23,17 +23,27 @@ std::vector<StateEntry> state_of(Layer<T>& net, StateScope scope = StateScope::w
 template <class T>
 void save_weights(Layer<T>& net, const std::string& path);
 
-/// Reads weights into the network. Types must be those of the network: nothing is converted. Missing,
-/// unexpected and mis-shaped tensors and those of another type are named in one DataError, unless
-/// `{.strict = false}`: then what fits is loaded and the report tells the rest. A file that has a checksum
-/// must have the right one. After an error the network is as it was.
+/// Reads weights into the network. Types must be those of the network, but for what converts without loss:
+/// F16 and BF16, and F32 in a network of double. Missing, unexpected and mis-shaped tensors and those of
+/// another type are named in one DataError. A file that has a checksum must have the right one. After an
+/// error the network is as it was.
 template <class T>
-LoadReport load_weights(Layer<T>& net, const std::string& path, LoadOptions options = {});
+LoadReport load_weights(Layer<T>& net, const std::string& path);
+
+/// The same with options. With `{.strict = false}` what fits is loaded and the report tells the rest; a file
+/// of which nothing fits is a DataError all the same. Parameters that are not in the file keep the values
+/// they had: print the report, or go on only if nothing is `unset`. Without num_batches_tracked, which old
+/// files lack, averages keep what they have seen (see SpatialBatchNorm).
+template <class T>
+[[nodiscard("it names the parameters that keep their old, perhaps random, values")]] LoadReport load_weights(
+    Layer<T>& net, const std::string& path, LoadOptions options);
 
 extern template std::vector<StateEntry> state_of(Layer<float>&, StateScope);
 extern template std::vector<StateEntry> state_of(Layer<double>&, StateScope);
 extern template void save_weights(Layer<float>&, const std::string&);
 extern template void save_weights(Layer<double>&, const std::string&);
+extern template LoadReport load_weights(Layer<float>&, const std::string&);
+extern template LoadReport load_weights(Layer<double>&, const std::string&);
 extern template LoadReport load_weights(Layer<float>&, const std::string&, LoadOptions);
 extern template LoadReport load_weights(Layer<double>&, const std::string&, LoadOptions);
 

@@ -2,6 +2,8 @@
 
 #include <xtensor-blas/xblas.hpp>
 
+#include "strata/framework/runtime/fork.hpp"
+
 extern "C" void openblas_set_num_threads(int count);
 extern "C" char* openblas_get_config();
 
@@ -12,11 +14,11 @@ namespace {
 // and would let the number of threads change the order of the sums. The setting is OpenBLAS's, and the
 // process's.
 void use_one_blas_thread() {
-  static const bool done = [] {
+  static constinit detail::Lazy<bool> done;
+  done.get([] {
     openblas_set_num_threads(1);
     return true;
-  }();
-  static_cast<void>(done);
+  });
 }
 
 constexpr cxxblas::Transpose to_cxxblas(Transpose transpose) {
@@ -33,6 +35,7 @@ template <class T>
 void gemm(Transpose transpose_a, Transpose transpose_b, Index m, Index n, Index k, T alpha, const T* a,
           Index lda, const T* b, Index ldb, T beta, T* c, Index ldc) {
   use_one_blas_thread();
+  const detail::HoldFork hold;  // it locks its list of buffers, in which a child would wait for ever
   const auto narrow = [](Index value) { return static_cast<xt::blas_index_t>(value); };
   cxxblas::gemm(cxxblas::RowMajor, to_cxxblas(transpose_a), to_cxxblas(transpose_b), narrow(m), narrow(n),
                 narrow(k), alpha, a, narrow(lda), b, narrow(ldb), beta, c, narrow(ldc));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/runtime/fork.hpp"
 
 namespace strata {
 namespace {
@@ -26,8 +27,8 @@ InstructionSet default_instruction_set() {
 }
 
 std::atomic<InstructionSet>& current() {
-  static std::atomic<InstructionSet> set = default_instruction_set();
-  return set;
+  static constinit detail::Lazy<std::atomic<InstructionSet>> set;
+  return set.get(default_instruction_set);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #endif
 
 #include "strata/framework/runtime/address_sanitizer.hpp"
+#include "strata/framework/runtime/environment.hpp"
+#include "strata/framework/runtime/fork.hpp"
 
 namespace strata {
 namespace {
@@ -23,6 +26,8 @@ constexpr std::align_val_t kAlignment{64};
 // Below, malloc is as good. Blocks of some ten KB it gives back to the system, page by page, as soon as they
 // are freed at the end of its heap, which costs a small network a fifth of its time.
 constexpr std::size_t kRecycledFrom = std::size_t{4} << 10;
+
+constexpr std::size_t kPeaksKept = 2;
 
 constexpr bool kRecycle = !STRATA_ADDRESS_SANITIZED;  // so that the sanitizer sees every use after free
 
@@ -36,12 +41,21 @@ std::size_t size_class(std::size_t bytes) {
 struct FreeBlock {
   void* data;
   const void* last_user;
+  std::uint64_t freed;  // blocks were freed before it
 };
 
+std::optional<std::size_t> default_limit() {
+  return detail::number_from_environment("STRATA_CACHED_MEMORY_LIMIT", 0, INT64_MAX);
+}
+
 struct Cache {
-  std::mutex mutex;
-  std::unordered_map<std::size_t, std::vector<FreeBlock>> free_blocks;
+  std::size_t limit() const { return chosen_limit.value_or(kPeaksKept * statistics.peak); }
+
+  detail::Mutex mutex;
+  std::unordered_map<std::size_t, std::vector<FreeBlock>> free_blocks;  // those of a size as they were freed
+  std::uint64_t blocks_freed = 0;
   MemoryStatistics statistics;
+  std::optional<std::size_t> chosen_limit = default_limit();
 };
 
 // Tells threads apart.
@@ -64,10 +78,29 @@ void* take_block(std::vector<FreeBlock>& blocks) {
   return data;
 }
 
-// Never destroyed: tensors with static storage may be freed after any destructor of ours has run.
+// The block that has been free for longest, if there is more than the limit.
+void* take_stale_block(Cache& c) {
+  const std::scoped_lock lock(c.mutex);
+  if (c.statistics.cached <= c.limit()) return nullptr;
+  const auto freed = [](const auto& of_size) {
+    return of_size.second.empty() ? UINT64_MAX : of_size.second.front().freed;
+  };
+  auto& [bytes, blocks] =
+      *std::min_element(c.free_blocks.begin(), c.free_blocks.end(),
+                        [&](const auto& a, const auto& b) { return freed(a) < freed(b); });
+  void* const data = blocks.front().data;
+  blocks.erase(blocks.begin());
+  c.statistics.cached -= bytes;
+  return data;
+}
+
+void keep_limit(Cache& c) {
+  while (void* const block = take_stale_block(c)) ::operator delete(block, kAlignment);
+}
+
 Cache& cache() {
-  static Cache* const instance = new Cache;
-  return *instance;
+  static constinit detail::Lazy<Cache> instance;
+  return instance.get([] { return Cache{}; });
 }
 
 }  // namespace
@@ -83,6 +116,20 @@ void release_cached_memory() {
     for (const FreeBlock& block : blocks) ::operator delete(block.data, kAlignment);
   cache().free_blocks.clear();
   cache().statistics.cached = 0;
+}
+
+std::size_t cached_memory_limit() {
+  const std::scoped_lock lock(cache().mutex);
+  return cache().limit();
+}
+
+void set_cached_memory_limit(std::optional<std::size_t> bytes) {
+  if (!bytes) bytes = default_limit();
+  {
+    const std::scoped_lock lock(cache().mutex);
+    cache().chosen_limit = bytes;
+  }
+  keep_limit(cache());
 }
 
 namespace detail {
@@ -124,17 +171,21 @@ void release_block(void* block, std::size_t bytes) noexcept {
   }
   const std::size_t rounded = size_class(bytes);
   Cache& c = cache();
-  const std::scoped_lock lock(c.mutex);
-  c.statistics.in_use -= rounded;
-  if (kRecycle) {
-    try {
-      c.free_blocks[rounded].push_back({block, this_thread()});
-      c.statistics.cached += rounded;
-      return;
-    } catch (const std::bad_alloc&) {  // no room to remember it: give it back
+  {
+    const std::scoped_lock lock(c.mutex);
+    c.statistics.in_use -= rounded;
+    if (kRecycle) {
+      try {
+        c.free_blocks[rounded].push_back({block, this_thread(), c.blocks_freed++});
+        c.statistics.cached += rounded;
+        block = nullptr;
+      } catch (const std::bad_alloc&) {  // no room to remember it: give it back
+      }
     }
+    if (c.statistics.cached <= c.limit() && !block) return;
   }
   ::operator delete(block, kAlignment);
+  keep_limit(c);
 }
 
 void clear_block(void* block, std::size_t bytes) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <optional>
 #include <type_traits>
 
 namespace strata {
@@ -21,6 +22,14 @@ MemoryStatistics memory_statistics();
 
 /// Gives the blocks that no tensor uses back to the system.
 void release_cached_memory();
+
+/// How many bytes of blocks that no tensor uses are kept at most; what is more goes back to the system, what
+/// has not been used for longest first. Default: STRATA_CACHED_MEMORY_LIMIT if set, in bytes, otherwise twice
+/// the peak in use (steps of the same shape keep 1 to 1.7 times their peak). Throws ArgumentError if the
+/// variable is no number from 0 to 2^63 - 1.
+std::size_t cached_memory_limit();
+/// Changes it, at once; nothing: back to the default.
+void set_cached_memory_limit(std::optional<std::size_t> bytes);
 
 namespace detail {
 /// A block of at least `bytes`, aligned to 64 bytes. Throws std::bad_alloc.

@@ -1,7 +1,6 @@
 #include "strata/framework/runtime/parallel.hpp"
 
 #include <atomic>
-#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,6 +12,8 @@
 #include <tbb/task_arena.h>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/runtime/environment.hpp"
+#include "strata/framework/runtime/fork.hpp"
 #include "strata/framework/runtime/hand_over.hpp"
 #include "strata/framework/runtime/processors.hpp"
 #include "strata/framework/runtime/thread_team.hpp"
@@ -21,15 +22,8 @@ namespace strata {
 namespace {
 
 int default_num_threads() {
-  if (const char* text = std::getenv("STRATA_NUM_THREADS")) {
-    char* end = nullptr;
-    const long count = std::strtol(text, &end, 10);
-    if (end == text || *end != '\0' || count < 1 || count > 1024)
-      throw ArgumentError("STRATA_NUM_THREADS must be a number from 1 to 1024, got '" + std::string(text) +
-                          "'");
-    return static_cast<int>(count);
-  }
-  return detail::usable_cores();
+  const auto chosen = detail::number_from_environment("STRATA_NUM_THREADS", 1, 1024);
+  return chosen ? static_cast<int>(*chosen) : detail::usable_cores();
 }
 
 // oneTBB starts no more threads than there are processors, and complains on stderr, unless it is told to.
@@ -40,21 +34,30 @@ std::unique_ptr<tbb::global_control> allow_threads(int count) {
 
 class Threads {
  public:
-  Threads() { set(default_num_threads()); }
+  explicit Threads(int count) { set(count); }
 
   void set(int count) {
     const std::scoped_lock lock(mutex_);
     detail::ThreadTeam* const now = team_.load(std::memory_order_relaxed);
-    if (now && now->threads() == count) return;
+    if ((now && now->threads() == count) || are_lost()) return;
+    if (count > 1) started_at_.store(detail::forks(), std::memory_order_relaxed);
     allowed_ = allow_threads(count);
     // Release, and acquire below: who gets a new team finds it made. A loop under way keeps the old one.
     team_.store(&teams_.try_emplace(count, count).first->second, std::memory_order_release);
   }
 
-  detail::ThreadTeam& team() { return *team_.load(std::memory_order_acquire); }
+  detail::ThreadTeam& team() { return are_lost() ? alone_ : *team_.load(std::memory_order_acquire); }
 
  private:
-  std::mutex mutex_;
+  // Whether oneTBB may have had threads before a fork. It does not start new ones, and waits for the old.
+  bool are_lost() const {
+    const std::int64_t started_at = started_at_.load(std::memory_order_relaxed);
+    return started_at >= 0 && started_at != detail::forks();
+  }
+
+  detail::Mutex mutex_;
+  std::atomic<std::int64_t> started_at_ = -1;  // of forks(); below 0: there has never been a second thread
+  detail::ThreadTeam alone_{1};
   std::unique_ptr<tbb::global_control> allowed_;
   std::map<int, detail::ThreadTeam> teams_;
   std::atomic<detail::ThreadTeam*> team_ = nullptr;
@@ -62,8 +65,8 @@ class Threads {
 
 // Teams stay for as long as the process: helpers may be on their seats until it ends.
 Threads& threads() {
-  static Threads& instance = *new Threads;
-  return instance;
+  static constinit detail::Lazy<Threads> instance;
+  return instance.get(default_num_threads);
 }
 
 }  // namespace

@@ -13,6 +13,13 @@ namespace strata {
 /// Sets how many threads Strata's loops may use, for the whole process; at least 1.
 /// Default: STRATA_NUM_THREADS if set, otherwise the number of physical cores that this process may use:
 /// those of its affinity mask, and no more than a container's processor quota.
+///
+/// fork() is safe while other threads work: it waits for a moment at which nothing is locked, and the child
+/// may use all of the library, with the same results. It runs on one thread, whatever is set here, if the
+/// parent had begun to run on several, as oneTBB's threads do not come along. A program that wants more in
+/// its children forks before its first loop, or has one thread until then. What another thread was changing,
+/// such as a network in training, is in the child as it was at that moment. A fork inside a layer's or
+/// dataset's function has to end in exec or _exit there, as the loop around it has lost its threads.
 void set_num_threads(int count);
 int num_threads();
 

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <unistd.h>
 
+#include "strata/framework/runtime/fork.hpp"
+
 namespace strata {
 namespace {
 
@@ -23,8 +25,8 @@ struct Caches {
 };
 
 Caches& caches() {
-  static Caches instance;
-  return instance;
+  static constinit detail::Lazy<Caches> instance;
+  return instance.get([] { return Caches{}; });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/runtime/fork.hpp"
 
 namespace strata {
 namespace {
@@ -19,13 +20,13 @@ bool from_environment(const char* variable, bool otherwise) {
 }
 
 std::atomic<bool>& fusion_switch() {
-  static std::atomic<bool> on = from_environment("STRATA_FUSION", true);
-  return on;
+  static constinit detail::Lazy<std::atomic<bool>> on;
+  return on.get([] { return from_environment("STRATA_FUSION", true); });
 }
 
 std::atomic<bool>& reference_switch() {
-  static std::atomic<bool> on = from_environment("STRATA_REFERENCE", false);
-  return on;
+  static constinit detail::Lazy<std::atomic<bool>> on;
+  return on.get([] { return from_environment("STRATA_REFERENCE", false); });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <optional>
 
+#include "strata/framework/runtime/fork.hpp"
 #include "strata/layers/add.hpp"
 #include "strata/layers/convolution/conv_2d.hpp"
 #include "strata/layers/fusion/add_relu.hpp"
@@ -60,7 +61,7 @@ class FoldedWeights {
 
   Tensor<T> weight_;
   std::optional<Tensor<T>> bias_;
-  std::mutex mutex_;  // of filters_
+  detail::Mutex mutex_;  // of filters_
   std::vector<std::shared_ptr<const Filters>> filters_;
 };
 

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <filesystem>
 #include <sys/resource.h>
 
 #include <gmock/gmock.h>
@@ -92,6 +93,19 @@ TEST_F(Idx, JoinsGzipMembers) {
   std::string one_by_one;
   for (const char byte : whole) one_by_one += gzip({byte}) + gzip("");
   EXPECT_EQ(read_idx(write(one_by_one), 3).values, as_numbers(some_bytes(24)));
+}
+
+// Zeros fill up the last block of a tape, or of an archive.
+TEST_F(Idx, SkipsZerosBehindGzipMembers) {
+  const std::string whole = four_images();
+  for (const std::size_t count : {1U, 511U, 16'384U, 100'000U}) {
+    const std::string padding(count, '\0');
+    EXPECT_EQ(read_idx(write(gzip(whole) + padding), 3).values, as_numbers(some_bytes(24))) << count;
+    EXPECT_EQ(
+        read_idx(write(gzip(whole.substr(0, 20)) + padding + gzip(whole.substr(20)) + padding), 3).values,
+        as_numbers(some_bytes(24)))
+        << count;
+  }
 }
 
 TEST_F(IdxFaults, WhatIsNotAFile) {
@@ -199,7 +213,9 @@ TEST_F(IdxFaults, DamagedGzip) {
   EXPECT_EQ(fault(flipped(stored, end - 8)), "the gzip data is damaged: incorrect data check");
   EXPECT_EQ(fault(flipped(stored, end - 1)), "the gzip data is damaged: incorrect length check");
   EXPECT_EQ(fault(flipped(stored, 2)), "the gzip data is damaged: unknown compression method");
-  EXPECT_EQ(fault(stored + '\0'), "the gzip data ends too early: the file is truncated");
+  const std::string padding(100'000, '\0');
+  EXPECT_EQ(fault(stored + padding + '\x1f'), "the gzip data ends too early: the file is truncated");
+  EXPECT_EQ(fault(stored + padding + "more"), "the gzip data is damaged: incorrect header check");
   EXPECT_EQ(fault(stored + "more"), "the gzip data is damaged: incorrect header check");
   EXPECT_EQ(fault(gzip("", 0) + flipped(stored, end - 9)), "the gzip data is damaged: incorrect data check");
 
@@ -274,7 +290,9 @@ TEST_F(IdxImages, RefusesLabelsThatDoNotFit) {
 TEST_F(IdxImages, FindsTheFourFilesOfADirectory) {
   const std::string directory = folder.path().string();
   const auto missing = [&](const char* name) {
-    return (folder / name).string() + ": there is no such file, with or without .gz";
+    std::string with_dot = name;
+    with_dot[with_dot.find("-idx")] = '.';
+    return (folder / name).string() + ": there is no such file, with or without .gz, nor " + with_dot;
   };
   EXPECT_EQ(data_error_of([&] { mnist(directory); }), missing("train-images-idx3-ubyte"));
   write(four_images(), "train-images-idx3-ubyte");
@@ -302,6 +320,19 @@ TEST_F(IdxImages, FindsTheFourFilesOfADirectory) {
   write(idx_file({4}, {9, 8, 10, 1}), "train-labels-idx1-ubyte");  // preferred to the packed file
   EXPECT_EQ(data_error_of([&] { mnist(directory); }),
             (folder / "train-labels-idx1-ubyte").string() + ": label 10 of image 2 is outside [0, 10)");
+}
+
+// As some programs name what they unpack, in folders of the files' usual names.
+TEST_F(IdxImages, FindsFilesWithADotInTheirNames) {
+  write(four_images(), "train-images.idx3-ubyte");
+  std::filesystem::create_directory(folder / "train-images-idx3-ubyte");
+  write(idx_file({4}, {9, 8, 0, 1}), "train-labels.idx1-ubyte");
+  write(gzip(idx_file({1, 2, 3}, "abcdef")), "t10k-images.idx3-ubyte.gz");
+  write(gzip(idx_file({1}, {7})), "t10k-labels.idx1-ubyte.gz");
+  const TrainTest digits = mnist(folder.path().string());
+  EXPECT_EQ(digits.train->label(1), 8);
+  EXPECT_EQ(digits.test->label(0), 7);
+  EXPECT_EQ(bytes_of(*digits.test, 0), as_numbers("abcdef"));
 }
 
 // Sums over all bytes, and the first labels, were taken from the unpacked files without this library; mean

@@ -122,6 +122,13 @@ TEST(Safetensors, ReadsAndRewritesPythonsFile) {
   EXPECT_EQ(text_of(state), read_text(path));
 }
 
+TEST(Safetensors, TakesNullForNoMetadata) {
+  const StateDict state =
+      parse(file_of(R"({"__metadata__":null,"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1));
+  EXPECT_TRUE(state.metadata.empty());
+  EXPECT_EQ(state.tensors.at("x").shape, Shape{1});
+}
+
 TEST(Safetensors, AcceptsAnyOrderAndSpacing) {
   const StateDict state =
       parse(file_of("{ \"b\" : {\"data_offsets\":[4, 5],\n\"shape\":[1],\"dtype\":\"U8\"},\t"
@@ -312,8 +319,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "expected 0 bytes of data, found 1: bytes are left over"},
         Malformed{"MetadataIsArray", file_of("{\"__metadata__\":[]}"),
                   "__metadata__: expected an object, found an array"},
-        Malformed{"MetadataIsNull", file_of("{\"__metadata__\":null}"),
-                  "__metadata__: expected an object, found null"},
+        Malformed{"NoteIsNull", file_of("{\"__metadata__\":{\"k\":null}}"),
+                  "__metadata__ 'k': expected a string, found null"},
+        Malformed{"MetadataIsNullTwice", file_of(R"({"__metadata__":null,"__metadata__":null})"),
+                  "the key '__metadata__' appears twice"},
         Malformed{"MetadataNumber", file_of("{\"__metadata__\":{\"k\":1}}"),
                   "__metadata__ 'k': expected a string, found 1"},
         Malformed{"MetadataNested", file_of("{\"__metadata__\":{\"k\":{}}}"),

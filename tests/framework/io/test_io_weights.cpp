@@ -1,3 +1,6 @@
+#include <cmath>
+#include <cstring>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
@@ -112,17 +115,15 @@ TYPED_TEST(TypedWeights, AllFaultsAreNamedAtOnceAndNothingChanges) {
   StateDict state = all_of(net);
   state.tensors.erase("head.1.weight");
   state.tensors.erase("0.bias");
-  if (is_float)
-    state.tensors.at("head.0.running_mean") = {DType::f64, {2}, std::vector<std::byte>(16)};
-  else
-    state.tensors.at("head.0.running_mean") = {DType::f32, {2}, std::vector<std::byte>(8)};
+  state.tensors.at("head.0.running_mean") = {
+      is_float ? DType::f64 : DType::i64, {2}, std::vector<std::byte>(16)};
   state.tensors.at("head.0.weight").shape = {3, 1};
   state.put("head.1.bias", Tensor<double>{1});
   write_safetensors(state, folder / "w");
 
   auto target = network<T>(2);
   const StateDict before = all_of(target);
-  const std::string type = is_float ? "F32" : "F64", other = is_float ? "F64" : "F32";
+  const std::string type = is_float ? "F32" : "F64", other = is_float ? "F64" : "I64";
   EXPECT_EQ(error_of(target, folder / "w"),
             "'" + (folder / "w").string() + "': 6 tensors do not fit: missing '0.bias', " + type +
                 " (3); 'head.0.weight': expected " + type + " (3), found " + type +
@@ -138,9 +139,103 @@ TYPED_TEST(TypedWeights, AllFaultsAreNamedAtOnceAndNothingChanges) {
   EXPECT_THAT(report.missing, ElementsAre("0.bias", "head.1.weight"));
   EXPECT_THAT(report.mismatched, ElementsAre("head.0.weight", "head.0.running_mean"));
   EXPECT_THAT(report.unexpected, ElementsAre("head.0.position", "head.1.bias"));
+  EXPECT_THAT(report.unset, ElementsAre("0.bias", "head.0.weight", "head.1.weight", "head.0.running_mean"));
+  EXPECT_THAT(
+      report.to_string(),
+      testing::StartsWith("4 tensors keep the values of before: missing '0.bias', " + type + " (3); "));
+  EXPECT_THAT(report.to_string(), testing::EndsWith("unexpected 'head.1.bias', F64 (1)"));
   StateDict after = before;
   after.tensors.at("0.weight") = all_of(net).tensors.at("0.weight");
   EXPECT_EQ(all_of(target), after);
+}
+
+TYPED_TEST(TypedWeights, ALoadOfNothingIsAnError) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  auto net = network<T>(1), target = network<T>(2);
+  StateDict renamed;
+  for (auto& [name, tensor] : capture(state_of<T>(net)).tensors) renamed.tensors["module." + name] = tensor;
+  write_safetensors(renamed, folder / "w");
+  const StateDict before = all_of(target);
+  try {
+    const LoadReport report = load_weights(target, folder / "w", {.strict = false});
+    FAIL() << report.to_string();
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("12 tensors do not fit: missing '0.bias'"));
+    EXPECT_THAT(error.what(), HasSubstr("unexpected 'module.0.bias'"));
+  }
+  EXPECT_EQ(all_of(target), before);
+}
+
+// The bits of 16 that stand for the upper half of a float, and those of binary16 of the same small numbers.
+TYPED_TEST(TypedWeights, HalvesBecomeTheNetworksType) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  const auto stored = [](DType dtype, const std::vector<std::uint16_t>& values) {
+    StoredTensor tensor{dtype, {values.size()}, std::vector<std::byte>(2 * values.size())};
+    std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
+    return tensor;
+  };
+  auto net = network<T>(1), target = network<T>(2);
+  StateDict state = capture(state_of<T>(net));
+  state.tensors.at("head.0.weight") = stored(DType::f16, {0x3e00, 0xc000, 0x0001});
+  state.tensors.at("0.bias") = stored(DType::bf16, {0x3fc0, 0xc000, 0x0001});
+  write_safetensors(state, folder / "w");
+  const LoadReport report = load_weights(target, folder / "w");
+  EXPECT_TRUE(report.complete());
+  EXPECT_EQ(stateful(target).weight.value, (Tensor<T>{T{1.5}, T{-2}, std::ldexp(T{1}, -24)}));
+  EXPECT_EQ(dynamic_cast<Linear<T>&>(target.find("0")).bias().value,
+            (Tensor<T>{T{1.5}, T{-2}, std::ldexp(T{1}, -133)}));
+  EXPECT_EQ(stateful(target).running_mean, stateful(net).running_mean);
+
+  state.tensors.at("head.0.weight").dtype = DType::i16;  // which loses nothing either, but are no weights
+  write_safetensors(state, folder / "w");
+  EXPECT_THAT(
+      error_of(target, folder / "w"),
+      HasSubstr("'head.0.weight': expected " + std::string(to_string(dtype_of<T>)) + " (3), found I16 (3)"));
+}
+
+TEST(Weights, FloatsBecomeDoublesButNotTheOtherWayRound) {
+  const TemporaryFolder folder;
+  auto small = network<float>(1);
+  auto large = network<double>(2);
+  save_weights(small, folder / "float");
+  load_weights(large, folder / "float");
+  EXPECT_EQ(stateful(large).running_mean, (Tensor<double>{0.5, -0.5}));
+  EXPECT_EQ(dynamic_cast<Linear<double>&>(large.find("0")).weight().value,
+            xt::cast<double>(dynamic_cast<Linear<float>&>(small.find("0")).weight().value));
+  const StateDict state = capture(state_of<float>(small));
+  EXPECT_THROW(restore(state_of<double>(large), state, "F", {.widen = false}), DataError);
+
+  save_weights(large, folder / "double");
+  EXPECT_THAT(error_of(small, folder / "double"), HasSubstr("expected F32 (3, 4), found F64 (3, 4)"));
+}
+
+// As PyTorch wrote them before it counted batches.
+TYPED_TEST(TypedWeights, AveragesWithoutACountKeepTheirHistory) {
+  using T = TypeParam;
+  const TemporaryFolder folder;
+  SpatialBatchNorm<T> net{2, {.momentum = std::nullopt}}, target{2, {.momentum = std::nullopt}};
+  net.running_mean() = Tensor<T>{10, -10};
+  net.running_var() = Tensor<T>{4, 9};
+  StateDict state = capture(state_of<T>(net));
+  state.tensors.erase("num_batches_tracked");
+  write_safetensors(state, folder / "w");
+  EXPECT_THROW(load_weights(target, folder / "w"), DataError);
+  const LoadReport report = load_weights(target, folder / "w", {.strict = false});
+  EXPECT_THAT(report.missing, ElementsAre("num_batches_tracked"));
+  EXPECT_THAT(report.unset, IsEmpty());
+  EXPECT_EQ(report.to_string(), "missing 'num_batches_tracked', I64 ()");
+
+  target.forward(Tensor<T>{{{{1, 3}}, {{0, 4}}}});  // means 2 and 2, variances 1 and 4
+  EXPECT_NEAR(target.running_mean()(0), 0.9 * 10 + 0.1 * 2, 1e-5);
+  EXPECT_NEAR(target.running_mean()(1), 0.9 * -10 + 0.1 * 2, 1e-5);
+  EXPECT_NEAR(target.running_var()(0), 0.9 * 4 + 0.1 * 1, 1e-5);
+  EXPECT_NEAR(target.running_var()(1), 0.9 * 9 + 0.1 * 4, 1e-5);
+  target.initialize(1);
+  target.forward(Tensor<T>{{{{1, 3}}, {{0, 4}}}});
+  EXPECT_NEAR(target.running_mean()(0), 2, 1e-5);
+  EXPECT_EQ(target.num_batches_tracked(), 1);
 }
 
 TYPED_TEST(TypedWeights, ABrokenFileChangesNothing) {

@@ -7,6 +7,7 @@
 
 #include "strata/framework/error.hpp"
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/memory.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {
@@ -55,6 +56,29 @@ TEST_F(EnvironmentDeathTest, AnAffinityMaskLimitsTheNumberOfThreads) {
   };
   EXPECT_EXIT(on_one(nullptr), testing::ExitedWithCode(1), "");
   EXPECT_EXIT(on_one("2"), testing::ExitedWithCode(2), "");
+}
+
+TEST_F(EnvironmentDeathTest, LimitsTheBlockCache) {
+  const auto with = [](const char* text) {
+    text ? setenv("STRATA_CACHED_MEMORY_LIMIT", text, 1) : unsetenv("STRATA_CACHED_MEMORY_LIMIT");
+    leave_with([text] {
+      const std::size_t limit = text ? 100'000 : 2'000'000;
+      for (std::size_t bytes = 10'000; bytes < 1'000'000; bytes += 10'000) {
+        detail::release_block(detail::acquire_block(bytes), bytes);
+        if (memory_statistics().cached > cached_memory_limit()) return 1;
+      }
+      set_cached_memory_limit(7);
+      if (cached_memory_limit() != 7) return 2;
+      set_cached_memory_limit({});
+      return cached_memory_limit() <= limit + limit / 8 && cached_memory_limit() >= limit - limit / 8 ? 3 : 4;
+    });
+  };
+  EXPECT_EXIT(with(nullptr), testing::ExitedWithCode(3), "");
+  EXPECT_EXIT(with("100000"), testing::ExitedWithCode(3), "");
+  for (const char* wrong : {"-1", "1e6", "64M", "", "9223372036854775808"})
+    EXPECT_EXIT(with(wrong), testing::ExitedWithCode(99),
+                "STRATA_CACHED_MEMORY_LIMIT must be a number from 0 to 9223372036854775807, got '" +
+                    std::string(wrong) + "'");
 }
 
 TEST_F(EnvironmentDeathTest, ChoosesTheInstructionSet) {

@@ -77,7 +77,82 @@ TEST(Memory, CountsWhatIsInUse) {
   EXPECT_EQ(memory_statistics().in_use, before.in_use);
 }
 
+// Sets a limit, and the default again.
+struct WithLimit {
+  explicit WithLimit(std::size_t bytes) { set_cached_memory_limit(bytes); }
+  ~WithLimit() { set_cached_memory_limit({}); }
+  WithLimit(const WithLimit&) = delete;
+  WithLimit& operator=(const WithLimit&) = delete;
+};
+
+TEST(Memory, ImagesOfManySizesLeaveNoMoreThanTheLimit) {
+  constexpr std::size_t kLimit = 500'000;
+  EXPECT_EQ(cached_memory_limit(), 2 * memory_statistics().peak);
+  const WithLimit limit(kLimit);
+  EXPECT_EQ(cached_memory_limit(), kLimit);
+  EXPECT_LE(memory_statistics().cached, kLimit);
+  Sequential<float> net{Conv2D<float>{1, 4, 3, {.padding = 1}}, SpatialBatchNorm<float>{4}, ReLU<float>{},
+                        GlobalAvgPool2D<float>{}};
+  const auto size = Random(1).permutation(300);
+  for (std::size_t i = 0; i < 300; i += 2) {
+    const auto x = full<float>(
+        {1, 1, 2 + static_cast<std::size_t>(size[i]), 2 + static_cast<std::size_t>(size[i + 1])}, 1);
+    if (i % 3 == 0)
+      net.backward(net.forward(x));
+    else
+      net.infer(x);
+    ASSERT_LE(memory_statistics().cached, kLimit) << i;
+  }
+}
+
 #if !STRATA_ADDRESS_SANITIZED  // which wants to see every use after free
+TEST(Memory, WhatHasNotBeenUsedForLongestGoesBack) {
+  constexpr std::size_t kBytes[] = {std::size_t{1} << 20, std::size_t{1} << 19, std::size_t{1} << 18,
+                                    std::size_t{1} << 17};  // sizes that are not rounded up
+  const WithLimit limit(kBytes[0] + kBytes[1]);
+  release_cached_memory();
+  const auto use = [](std::size_t bytes) {
+    const std::uint64_t before = memory_statistics().system_allocations;
+    detail::release_block(detail::acquire_block(bytes), bytes);
+    return memory_statistics().system_allocations - before;
+  };
+  const auto cached = [] { return memory_statistics().cached; };
+  EXPECT_EQ(use(kBytes[1]), 1U);
+  EXPECT_EQ(use(kBytes[0]), 1U);
+  EXPECT_EQ(cached(), kBytes[0] + kBytes[1]);
+  EXPECT_EQ(use(kBytes[1]), 0U);  // of the two, the other is the older one now
+  EXPECT_EQ(use(kBytes[2]), 1U);
+  EXPECT_EQ(cached(), kBytes[1] + kBytes[2]);
+  EXPECT_EQ(use(kBytes[3]), 1U);
+  EXPECT_EQ(use(kBytes[2]), 0U);
+  EXPECT_EQ(cached(), kBytes[1] + kBytes[2] + kBytes[3]);
+
+  set_cached_memory_limit(kBytes[2] + 1);  // counts at once
+  EXPECT_EQ(cached(), kBytes[2]);
+  EXPECT_EQ(use(kBytes[2]), 0U);
+  set_cached_memory_limit(0);
+  EXPECT_EQ(cached(), 0U);
+  EXPECT_EQ(use(kBytes[3]), 1U);
+  EXPECT_EQ(use(kBytes[3]), 1U);
+  EXPECT_EQ(cached(), 0U);
+}
+
+// Two threads free what the other has got, at a limit that both exceed all the time.
+TEST(Memory, TheLimitHoldsWithManyThreads) {
+  constexpr std::size_t kLimit = 200'000;
+  const WithLimit limit(kLimit);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < 4; ++t)
+    threads.emplace_back([t] {
+      for (std::size_t i = 0; i < 500; ++i) {
+        const auto first = full<float>({5'000 + 100 * ((7 * i + t) % 64)}, 1);
+        const auto second = full<float>({5'000 + 100 * ((5 * i + t) % 64)}, 2);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(memory_statistics().cached, kLimit);
+}
+
 TEST(Memory, TheSameBlockComesBack) {
   void* first = detail::acquire_block(kLarge);
   detail::release_block(first, kLarge);
