@@ -17,8 +17,8 @@ struct AdagradOptions {
 /// With g the gradient plus weight_decay * w, in update t = 1, 2, … (as PyTorch's Adagrad):
 ///   s += g^2
 ///   w -= learning_rate / (1 + (t - 1) * learning_rate_decay) * g / (sqrt(s) + eps)
-/// State: "sum", s, in T as PyTorch's: in float a million equal gradients leave it 1.4 % off. Duchi et al., JMLR
-/// 2011.
+/// State: "sum", s, in T as PyTorch's: in float a million equal gradients leave it 1.4 % off. Duchi et al.,
+/// JMLR 2011.
 template <class T>
 class Adagrad final : public Optimizer<T> {
  public:

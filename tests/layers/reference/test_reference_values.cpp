@@ -209,14 +209,14 @@ TEST(ReferenceActivations, AreRightAtTheEdges) {
   std::uint8_t positive = 0xff;
   reference::leaky_relu(7, 0.5, x, y, &positive);
   reference::leaky_relu_backward(7, 0.5, &positive, dy, dx);
-  EXPECT_EQ(positive, 0b0110000);
-  const double leaky[] = {-inf, -1, 0, 0, 3, inf}, leaky_dx[] = {0.5, 1, 1.5, 2, 5, 6, 3.5};
+  EXPECT_EQ(positive, 0b1110000);  // NaN goes through
+  const double leaky[] = {-inf, -1, 0, 0, 3, inf}, leaky_dx[] = {0.5, 1, 1.5, 2, 5, 6, 7};
   for (int i = 0; i < 6; ++i) EXPECT_EQ(y[i], leaky[i]);
   EXPECT_TRUE(std::isnan(y[6]));
   for (int i = 0; i < 7; ++i) EXPECT_EQ(dx[i], leaky_dx[i]);
   reference::leaky_relu(7, 0.0, x, y, &positive);
   reference::leaky_relu_backward(7, 0.0, &positive, dy, dx);
-  const double rectified[] = {0, 0, 0, 0, 3, inf}, rectified_dx[] = {0, 0, 0, 0, 5, 6, 0};
+  const double rectified[] = {0, 0, 0, 0, 3, inf}, rectified_dx[] = {0, 0, 0, 0, 5, 6, 7};
   for (int i = 0; i < 6; ++i) EXPECT_EQ(y[i], rectified[i]);
   EXPECT_TRUE(std::isnan(y[6]));
   for (int i = 0; i < 7; ++i) EXPECT_EQ(dx[i], rectified_dx[i]);
