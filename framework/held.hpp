@@ -11,7 +11,8 @@ namespace strata::detail {
 template <class Object, class Discard = std::default_delete<Object>>
 class Held {
  public:
-  Held(const char* owner, std::unique_ptr<Object, Discard> object) : owner_(owner), object_(std::move(object)) {}
+  Held(const char* owner, std::unique_ptr<Object, Discard> object)
+      : owner_(owner), object_(std::move(object)) {}
 
   Object& operator*() const {
     if (!object_) throw_moved_from(owner_);

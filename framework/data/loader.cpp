@@ -159,7 +159,7 @@ void DataLoader<T>::start_epoch(Index epoch, Index first_batch) {
   if (first_batch < 0 || first_batch > state_->batches)
     throw ArgumentError("DataLoader: an epoch has " + std::to_string(state_->batches) +
                         " batches, it cannot begin at " + std::to_string(first_batch));
-  if (state_->has_lost_worker()) state_.reset(new State(*state_));
+  if (state_->has_lost_worker()) state_ = {"DataLoader", std::unique_ptr<State, Discard>(new State(*state_))};
   State& state = *state_;
   state.worker = std::jthread();  // stops the epoch under way
   state.ready.clear();

@@ -405,8 +405,8 @@ TEST(OptimizerMisuse, AnotherListThanBefore) {
       [&] {
         adam.step({&a, &other});
       },
-      ThrowsMessage<ShapeError>(
-          HasSubstr("Adam: parameter 1 ('weight'): expected one of the shape of the first step, (3), got (2)")));
+      ThrowsMessage<ShapeError>(HasSubstr(
+          "Adam: parameter 1 ('weight'): expected one of the shape of the first step, (3), got (2)")));
   EXPECT_THAT(
       [&] {
         adam.step({&a, nullptr});
