@@ -161,7 +161,7 @@ TYPED_TEST(TypedWeights, ALoadOfNothingIsAnError) {
     const LoadReport report = load_weights(target, folder / "w", {.strict = false});
     FAIL() << report.to_string();
   } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("12 tensors do not fit: missing '0.bias'"));
+    EXPECT_THAT(error.what(), HasSubstr("12 tensors do not fit: missing '0.weight'"));
     EXPECT_THAT(error.what(), HasSubstr("unexpected 'module.0.bias'"));
   }
   EXPECT_EQ(all_of(target), before);
