@@ -1,12 +1,10 @@
 // Snapshot: the values of parameters and buffers at one moment.
 #pragma once
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "strata/framework/error.hpp"
 #include "strata/framework/io/state_dict.hpp"
 #include "strata/framework/parameter.hpp"
 
@@ -29,17 +27,7 @@ class Snapshot {
     *this = std::move(next);
   }
 
-  /// Throws StateError for lists that are not those of the capture; then it restores nothing.
   void restore(const std::vector<Parameter<T>*>& parameters, const std::vector<Buffer<T>>& buffers) const {
-    const auto fits = [](const Buffer<T>& buffer, const auto& kept) {
-      const auto* tensor = std::get_if<Tensor<T>*>(&buffer.value);
-      const auto* of_kept = std::get_if<Tensor<T>>(&kept);
-      return tensor && of_kept ? (*tensor)->shape() == of_kept->shape() : !tensor && !of_kept;
-    };
-    if (!std::equal(parameters.begin(), parameters.end(), parameters_.begin(), parameters_.end(),
-                    [](const auto* p, const auto& kept) { return p->value.shape() == kept.shape(); }) ||
-        !std::equal(buffers.begin(), buffers.end(), buffers_.begin(), buffers_.end(), fits))
-      throw StateError("Solver: the network does not have the parameters and buffers any more that it had");
     for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i]->value = parameters_[i];
     for (std::size_t i = 0; i < buffers.size(); ++i)
       std::visit([&](auto* value) { *value = std::get<std::decay_t<decltype(*value)>>(buffers_[i]); },

@@ -33,7 +33,7 @@ LoadReport load_weights(Layer<T>& net, const std::string& path);
 /// The same with options. With `{.strict = false}` what fits is loaded and the report tells the rest; a file
 /// of which nothing fits is a DataError all the same. Parameters that are not in the file keep the values
 /// they had: print the report, or go on only if nothing is `unset`. Without num_batches_tracked, which old
-/// files lack, averages keep what they have seen (see SpatialBatchNorm).
+/// files lack, averages keep what they have seen: they count as those of 9 batches.
 template <class T>
 [[nodiscard("it names the parameters that keep their old, perhaps random, values")]] LoadReport load_weights(
     Layer<T>& net, const std::string& path, LoadOptions options);

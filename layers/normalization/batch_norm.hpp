@@ -8,8 +8,7 @@ namespace strata {
 struct BatchNormOptions {
   double eps = 1e-5;
   /// Weight of the new batch in the running averages (CS231n's is the weight of the old value); nullopt: the
-  /// cumulative average over all batches. Averages that come without a count, loaded or set while
-  /// num_batches_tracked is 0, are then taken for those of 9 batches: the next has a weight of 0.1.
+  /// cumulative average over all batches.
   std::optional<double> momentum = 0.1;
   /// Of a cumulative average: the least weight of a new batch.
   double minimum_factor = 0;

@@ -5,11 +5,6 @@
 #include <sstream>
 
 namespace strata {
-namespace {
-
-constexpr std::int64_t kUncountedBatches = 9;  // whose average came without their number
-
-}  // namespace
 
 template <class T>
 RunningStatistics<T>::RunningStatistics(const char* type, const Shape& shape, std::optional<double> momentum,
@@ -30,7 +25,6 @@ RunningStatistics<T>::RunningStatistics(const char* type, const Shape& shape, st
 
 template <class T>
 void RunningStatistics<T>::update(const normalization::Statistics& batch, double correction) {
-  if (!momentum_ && num_batches == 0 && !is_at_start()) num_batches = kUncountedBatches;
   ++num_batches;
   const double m = momentum_ ? *momentum_ : std::max(1 / static_cast<double>(num_batches), minimum_factor_);
   const auto channels = mean.size(), samples = batch.mean.size() / channels;
@@ -46,14 +40,6 @@ void RunningStatistics<T>::update(const normalization::Statistics& batch, double
     mean.data()[c] = new_mean;
     variance.data()[c] = new_variance;
   }
-}
-
-template <class T>
-bool RunningStatistics<T>::is_at_start() const {
-  const auto all = [](const Tensor<T>& average, T value) {
-    return std::all_of(average.begin(), average.end(), [value](T x) { return x == value; });
-  };
-  return all(mean, T{0}) && all(variance, T{1});
 }
 
 template <class T>

@@ -10,7 +10,7 @@ namespace strata {
 
 /// r = (1 - m) r + m batch for each channel's mean and variance, which start at 0 and 1; both (C). m is the
 /// momentum, the weight of the new batch; without one the average is cumulative, m = max(1 / num_batches,
-/// minimum_factor), where averages that someone has set without a count stand for 9 batches.
+/// minimum_factor).
 template <class T>
 class RunningStatistics {
  public:
@@ -36,8 +36,6 @@ class RunningStatistics {
   std::int64_t num_batches = 0;
 
  private:
-  bool is_at_start() const;
-
   Shape shape_;
   std::optional<double> momentum_;
   double minimum_factor_;

@@ -68,7 +68,7 @@ Subject<T> dropout_of(Layer<T>& layer, const Shape& shape, Index unit, double p,
           [=](bool training, const Tensor<double>& x, const Tensor<double>& dy) mutable {
             Outcome outcome{{x}, {dy}, {}, {}};
             if (training) {
-              const Random words(static_cast<std::uint64_t>(seed), step++);
+              const Random words(combine_seeds(static_cast<std::uint64_t>(seed), ""), step++);
               for (Index i = 0; i < static_cast<Index>(x.size()); ++i) {
                 const auto u = static_cast<std::uint64_t>(i / unit);
                 const double factor = words.block(u / 4)[u % 4] < std::round(p * 0x1p32) ? 0 : 1 / (1 - p);

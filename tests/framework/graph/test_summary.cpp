@@ -75,7 +75,7 @@ TEST(Summary, NamesTheAlgorithmOfAConvolution) {
               {2, 16, 12, 12});
   EXPECT_EQ(table.rows[0].algorithm, "winograd 4x4");
   EXPECT_EQ(table.rows[1].algorithm, "direct");
-  EXPECT_THAT(table.to_string(), HasSubstr("  winograd 4x4  "));
+  EXPECT_THAT(table.to_string(), HasSubstr("  winograd 4x4\n"));
 }
 
 TEST(Summary, OfOneLayer) {

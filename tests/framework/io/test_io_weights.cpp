@@ -226,6 +226,7 @@ TYPED_TEST(TypedWeights, AveragesWithoutACountKeepTheirHistory) {
   EXPECT_THAT(report.missing, ElementsAre("num_batches_tracked"));
   EXPECT_THAT(report.unset, IsEmpty());
   EXPECT_EQ(report.to_string(), "missing 'num_batches_tracked', I64 ()");
+  EXPECT_EQ(target.num_batches_tracked(), 9);
 
   target.forward(Tensor<T>{{{{1, 3}}, {{0, 4}}}});  // means 2 and 2, variances 1 and 4
   EXPECT_NEAR(target.running_mean()(0), 0.9 * 10 + 0.1 * 2, 1e-5);
