@@ -96,11 +96,17 @@ Shape sample_input() {
     return {5, 3, 6, 6};
 }
 
+// Compiling this many tests under a sanitizer takes minutes; there it is one layer of each base.
+#if STRATA_ADDRESS_SANITIZED || defined(__SANITIZE_THREAD__)
+using AllLayers = ::testing::Types<Linear<double>, SpatialBatchNorm<double>, Dropout2D<double>,
+                                   MaxPool2D<double>, Sequential<double>, Graph<double>>;
+#else
 using AllLayers =
     ::testing::Types<Linear<double>, Conv2D<double>, ConvTranspose2D<double>, BatchNorm1D<double>,
                      SpatialBatchNorm<double>, InstanceNorm2D<double>, GroupNorm<double>, LayerNorm<double>,
                      Dropout<double>, Dropout2D<double>, Flatten<double>, ReLU<double>, LeakyReLU<double>,
                      Sigmoid<double>, Tanh<double>, MaxPool2D<double>, AvgPool2D<double>,
                      GlobalAvgPool2D<double>, Upsample2D<double>, Sequential<double>, Graph<double>>;
+#endif
 
 }  // namespace strata::testing
