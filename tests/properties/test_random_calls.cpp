@@ -1,13 +1,12 @@
 // Random sequences of public calls, in any order, on random networks. Each network has a twin; the one may
 // fuse layers, the other may not, and whatever they are told, they give the same or throw the same.
-#include <array>
 #include <future>
-#include <typeinfo>
 
 #include "tests/framework/temporary_folder.hpp"
 #include "tests/properties/random_networks.hpp"
 #include "tests/properties/random_runs.hpp"
 #include "tests/properties/subject.hpp"
+#include "tests/properties/twins.hpp"
 
 namespace strata {
 namespace {
@@ -16,46 +15,9 @@ using namespace strata::testing;
 
 constexpr std::uint64_t kCallsOfASequence = 100;
 constexpr std::size_t kNetworks = 3;
-constexpr std::size_t kRecords = 2;
-
-/// What a call gave.
-struct Result {
-  std::vector<Tensor<double>> values;
-  std::string error;
-};
-
-/// A network and what a program has made with it.
-template <class Net>
-struct Side {
-  Net net;
-  std::array<Record, kRecords> records = {};
-  std::optional<Inference<double>> model = std::nullopt;
-  SGD<double> optimizer{{.learning_rate = 0.01, .momentum = 0.5}};
-};
-
-template <class Net>
-struct Twins {
-  Shape input;
-  Side<Net> fused, plain;
-  /// Parameters have had other values since a forward: what backward would give is not defined.
-  bool other_values = true;
-};
 
 Tensor<double> copy_of(const Tensor<double>& x) {
   return x;
-}
-
-/// Relative to the largest value. Where networks have exploded nothing is compared.
-void expect_same(const Tensor<double>& a, const Tensor<double>& b) {
-  ASSERT_EQ(a.shape(), b.shape());
-  double most = 1, error = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    most = std::max({most, std::abs(a.data()[i]), std::abs(b.data()[i])});
-    error = std::max(error, std::abs(a.data()[i] - b.data()[i]));
-  }
-  if (most < 1e6) {
-    EXPECT_LE(error, 1e-7 * most);
-  }
 }
 
 template <class Net>
@@ -133,34 +95,11 @@ class Sequence {
             static_cast<std::size_t>(pick(random, 3, 6)), static_cast<std::size_t>(pick(random, 3, 6))};
   }
 
-  // The same call of both, which may change anything in the network.
+  // The same call of both; one that gives values, and one that gives none.
   template <class Call>
   void both(Twins<Net>& twins, const Call& call) {
-    const auto attempt = [&](Side<Net>& side, bool fuse) -> Result {
-      set_fusion(fuse);
-      try {
-        return {call(side), ""};
-      } catch (const Error& error) {
-        return {{}, std::string(typeid(error).name()) + ": " + error.what()};
-      }
-    };
-    Random before = random_;
-    const Result fused = attempt(twins.fused, true);
-    std::swap(before, random_);
-    const Result plain = attempt(twins.plain, false);
-    EXPECT_EQ(fused.error, plain.error);
-    SCOPED_TRACE("input " + to_string(twins.input) + description(twins.plain.net));
-    ASSERT_EQ(fused.values.size(), plain.values.size());
-    for (std::size_t i = 0; i < fused.values.size(); ++i) expect_same(fused.values[i], plain.values[i]);
+    testing::both(twins, random_, call);
   }
-  static std::string description(Layer<double>& net) {
-    std::string text;
-    for (const auto& child : net.children())
-      text += "\n" + child.layer->label() + " " + child.layer->options() +
-              (child.layer->training() ? "" : " (evaluation)") + description(*child.layer);
-    return text;
-  }
-  // One that gives nothing.
   template <class Call>
   void both_do(Twins<Net>& twins, const Call& call) {
     both(twins, [&](Side<Net>& side) {
@@ -469,27 +408,6 @@ class Sequence {
       return seen;
     });
     take_over(twins);
-  }
-
-  // The fused one goes on from what the plain one has, so that rounding errors do not grow from step to step.
-  void take_over(Twins<Net>& twins) {
-    try {
-      const auto from = twins.plain.net.named_parameters(), to = twins.fused.net.named_parameters();
-      for (std::size_t i = 0; i < from.size(); ++i)
-        if (from[i].second->misfit().empty()) {
-          to[i].second->value = from[i].second->value;
-          to[i].second->gradient = from[i].second->gradient;
-        }
-      const auto old = twins.plain.net.named_buffers(), same = twins.fused.net.named_buffers();
-      for (std::size_t i = 0; i < old.size(); ++i)
-        if (auto* const tensor = std::get_if<Tensor<double>*>(&old[i].value))
-          *std::get<Tensor<double>*>(same[i].value) = **tensor;
-      const auto momenta = twins.plain.optimizer.state(), same_momenta = twins.fused.optimizer.state();
-      for (std::size_t i = 0; i < momenta.size(); ++i)
-        if (auto* const tensor = std::get_if<Tensor<double>*>(&momenta[i].value))
-          *std::get<Tensor<double>*>(same_momenta[i].value) = **tensor;
-    } catch (const StateError&) {  // a layer was moved out
-    }
   }
 
   static std::vector<Tensor<double>> one(Tensor<double> x) {
