@@ -9,7 +9,7 @@
 #include <Random123/philox.h>
 
 #include "strata/framework/philox.hpp"
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {

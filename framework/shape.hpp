@@ -7,9 +7,8 @@
 #include <string>
 #include <utility>
 
-#include <xtensor/xshape.hpp>
-
 #include "strata/framework/index.hpp"
+#include "strata/framework/xtensor.hpp"
 
 namespace strata {
 

@@ -1,10 +1,9 @@
 // Tensor: the arrays that everything here takes and gives.
 #pragma once
 
-#include <xtensor/xarray.hpp>
-
 #include "strata/framework/runtime/memory.hpp"
 #include "strata/framework/shape.hpp"
+#include "strata/framework/xtensor.hpp"
 
 namespace strata {
 

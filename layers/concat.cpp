@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "strata/framework/elementwise.hpp"
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/reference/join.hpp"

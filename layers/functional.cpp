@@ -2,6 +2,7 @@
 
 #include "strata/framework/error.hpp"
 #include "strata/framework/runtime/switches.hpp"
+#include "strata/layers/kernels/normalization/normalization.hpp"
 #include "strata/layers/normalization/running_statistics.hpp"
 #include "strata/layers/reference/normalization.hpp"
 

@@ -2,7 +2,7 @@
 // normalization.
 #pragma once
 
-#include "strata/layers/kernels/normalization/normalization.hpp"
+#include "strata/layers/reference/normalization.hpp"
 
 namespace strata {
 

@@ -1,5 +1,6 @@
 #include "strata/optim/gradient_norm.hpp"
 
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/optim/update_loop.hpp"
 
 namespace strata {

@@ -1,6 +1,7 @@
 #include "strata/optim/sgd.hpp"
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/optim/option_check.hpp"
 #include "strata/optim/update_loop.hpp"
 

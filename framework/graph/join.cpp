@@ -2,7 +2,7 @@
 
 #include "strata/framework/elementwise.hpp"
 #include "strata/framework/error.hpp"
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 
 namespace strata {

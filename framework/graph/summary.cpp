@@ -20,12 +20,11 @@ void add_rows(Summary& summary, const std::string& prefix,
 template <class T>
 void add_row(Summary& summary, const std::string& path, const typename Layer<T>::Step& step) {
   const auto parts = step.layer ? step.layer->steps(step.input) : std::vector<typename Layer<T>::Step>();
-  SummaryRow row{.path = path,
-                 .type = step.type,
-                 .options = step.layer ? step.layer->options() : "",
-                 .output = step.output,
-                 .algorithm = step.layer ? step.layer->algorithm(step.input) : "",
-                 .container = !parts.empty()};
+  SummaryRow row{.path = path, .type = step.type, .output = step.output, .container = !parts.empty()};
+  if (step.layer) {
+    row.options = step.layer->options();
+    row.algorithm = step.layer->algorithm(step.input);
+  }
   if (!row.container) row.output_bytes = static_cast<std::uint64_t>(element_count(step.output)) * sizeof(T);
   if (!row.container && step.layer) {
     row.parameters = static_cast<std::uint64_t>(step.layer->parameter_count());

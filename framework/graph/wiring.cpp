@@ -8,7 +8,7 @@
 namespace strata::detail {
 namespace {
 
-std::string quoted(const std::string& name) {
+std::string in_quotes(const std::string& name) {
   return "'" + name + "'";
 }
 
@@ -27,7 +27,7 @@ std::string describe_cycle(const std::vector<NamedNode>& nodes,
     if (first == std::ssize(walk) - 1) continue;
     std::string text = "there is a cycle: ";
     for (auto i = std::ssize(walk); i-- > first;)
-      text += quoted(nodes[walk[i]].name) + (i == first ? "" : " -> ");
+      text += in_quotes(nodes[walk[i]].name) + (i == first ? "" : " -> ");
     return text;
   }
 }
@@ -43,7 +43,7 @@ Wiring::Wiring(const std::vector<NamedNode>& nodes, const std::vector<std::strin
     for (const std::string& from : nodes[i].from) {
       const auto source = index.find(from);
       if (source == index.end()) {
-        problem = quoted(nodes[i].name) + " takes " + quoted(from) + ", which is not in the graph";
+        problem = in_quotes(nodes[i].name) + " takes " + in_quotes(from) + ", which is not in the graph";
         return;
       }
       sources[i].push_back(source->second);
@@ -52,7 +52,7 @@ Wiring::Wiring(const std::vector<NamedNode>& nodes, const std::vector<std::strin
   for (const std::string& name : output_names) {
     const auto node = index.find(name);
     if (node == index.end()) {
-      problem = "the output " + quoted(name) + " is not in the graph";
+      problem = "the output " + in_quotes(name) + " is not in the graph";
       return;
     }
     outputs.push_back(node->second);
@@ -82,7 +82,7 @@ Wiring::Wiring(const std::vector<NamedNode>& nodes, const std::vector<std::strin
   for (const std::size_t node : outputs) used[node] = true;
   for (std::size_t i = 0; i < nodes.size(); ++i)
     if (!used[i] && problem.empty())
-      problem = quoted(nodes[i].name) + " is not used: nothing takes it and it is not an output";
+      problem = in_quotes(nodes[i].name) + " is not used: nothing takes it and it is not an output";
 }
 
 }  // namespace strata::detail

@@ -18,7 +18,8 @@ InstructionSet default_instruction_set() {
     for (const InstructionSet set : kBestFirst)
       if (name == to_string(set) && is_available(set)) return set;
     throw ArgumentError(
-        "STRATA_INSTRUCTION_SET: expected generic, avx2 or avx512, and one that this processor has; got '" +
+        "STRATA_INSTRUCTION_SET: expected generic, avx2 or avx512, and one that this processor and this "
+        "build have; got '" +
         std::string(name) + "'");
   }
   for (const InstructionSet set : kBestFirst)
@@ -47,11 +48,14 @@ std::string_view to_string(InstructionSet set) {
 
 bool is_available(InstructionSet set) {
   switch (set) {
-#if defined(__x86_64__)
+#if defined(STRATA_AVX512)
     case InstructionSet::avx512:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512cd") && is_available(InstructionSet::avx2);
+             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx2") &&
+             __builtin_cpu_supports("fma");
+#endif
+#if defined(STRATA_AVX2)
     case InstructionSet::avx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
@@ -68,7 +72,8 @@ InstructionSet instruction_set() {
 
 void set_instruction_set(InstructionSet set) {
   if (!is_available(set))
-    throw ArgumentError("set_instruction_set: this processor has no " + std::string(to_string(set)));
+    throw ArgumentError("set_instruction_set: this processor or this build has no " +
+                        std::string(to_string(set)));
   current() = set;
 }
 

@@ -15,32 +15,9 @@ std::string_view to_string(InstructionSet set);
 /// avx512).
 InstructionSet instruction_set();
 
-/// Changes it for the whole process. Throws ArgumentError if the processor does not have it.
+/// Changes it for the whole process. Throws ArgumentError if it is not available: if the processor does not
+/// have it, or the library was built without it (STRATA_INSTRUCTION_SETS of CMakeLists.txt).
 void set_instruction_set(InstructionSet set);
 bool is_available(InstructionSet set);
 
-namespace kernels {
-
-/// The functions of `Table`, a struct of function pointers, as compiled for one instruction set.
-/// NAME.simd.cpp specializes it for InstructionSet::STRATA_ISA.
-template <class Table, InstructionSet>
-const Table& compiled_for();
-
-/// The functions of `Table` for the instruction set in use.
-template <class Table>
-const Table& table() {
-#if defined(__x86_64__)
-  switch (instruction_set()) {
-    case InstructionSet::avx512:
-      return compiled_for<Table, InstructionSet::avx512>();
-    case InstructionSet::avx2:
-      return compiled_for<Table, InstructionSet::avx2>();
-    case InstructionSet::generic:
-      break;
-  }
-#endif
-  return compiled_for<Table, InstructionSet::generic>();
-}
-
-}  // namespace kernels
 }  // namespace strata

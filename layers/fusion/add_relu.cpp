@@ -1,6 +1,6 @@
 #include "strata/layers/fusion/add_relu.hpp"
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/add.hpp"
 #include "strata/layers/fusion/exactly.hpp"

@@ -1,5 +1,6 @@
 #include "strata/layers/fusion/image_norm.hpp"
 
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/convolution/pixels.hpp"
 
 namespace strata::fusion {

@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "strata/layers/kernels/normalization/normalization.hpp"
 #include "strata/layers/kernels/pooling/max_pool_parts.hpp"
 #include "strata/layers/normalization/normalization_layer.hpp"
 #include "strata/layers/pooling/max_pool_2d.hpp"

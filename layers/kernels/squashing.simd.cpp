@@ -4,9 +4,8 @@
 
 #include <cstring>
 
-#include <xsimd/xsimd.hpp>
-
 #include "strata/framework/runtime/kernel_table.hpp"
+#include "strata/layers/kernels/simd/xsimd.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -62,8 +61,7 @@ inline xsimd::batch<float, A> tanh_of(const xsimd::batch<float, A>& x) {
   V series(1.0f / 5040);
   for (const float factor : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 1.0f / 2})
     series = xsimd::fma(series, r, V(factor));
-  const V small = xsimd::fma(r * r, series, r),
-          scale = xsimd::bitwise_cast<V>((xsimd::to_int(k) + 127) << 23);
+  const V small = xsimd::fma(r * r, series, r), scale = bits_as<float>((xsimd::to_int(k) + 127) << 23);
   const V u = xsimd::fma(scale, small, scale - V(1.0f));
   return xsimd::copysign(u / (u + V(2.0f)), x);
 }

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "strata/framework/runtime/switches.hpp"
+#include "strata/layers/kernels/normalization/normalization.hpp"
 #include "strata/layers/reference/normalization.hpp"
 
 namespace strata {

@@ -5,10 +5,17 @@
 #include <optional>
 
 #include "strata/framework/layer.hpp"
-#include "strata/layers/kernels/normalization/normalization.hpp"
 #include "strata/layers/normalization/running_statistics.hpp"
+#include "strata/layers/reference/normalization.hpp"
 
 namespace strata {
+
+namespace normalization {  // layers/kernels/normalization/normalization.hpp
+template <class T>
+struct Output;
+template <class T>
+struct Gradient;
+}  // namespace normalization
 
 /// Base of the normalizing layers, which differ in the sets of elements that share a mean and a variance.
 /// `weight` is gamma, starts at 1; `bias` is beta, starts at 0; both are exempt from weight decay.

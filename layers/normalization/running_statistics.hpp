@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "strata/framework/layer.hpp"
-#include "strata/layers/kernels/normalization/normalization.hpp"
+#include "strata/layers/reference/normalization.hpp"
 
 namespace strata {
 

@@ -2,11 +2,12 @@
 
 #include <vector>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/pooling/sum_pool.hpp"
 #include "strata/layers/kernels/scratch.hpp"
+#include "strata/layers/pooling/geometry.hpp"
 
 namespace strata {
 namespace {

@@ -5,6 +5,7 @@
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/framework/runtime/switches.hpp"
 #include "strata/layers/kernels/pooling/max_pool_parts.hpp"
+#include "strata/layers/pooling/geometry.hpp"
 
 namespace strata {
 namespace {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "strata/framework/error.hpp"
+#include "strata/layers/pooling/geometry.hpp"
 
 namespace strata {
 namespace {

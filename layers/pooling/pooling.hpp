@@ -6,8 +6,6 @@
 
 #include "strata/framework/size_2d.hpp"
 #include "strata/framework/tensor.hpp"
-#include "strata/layers/kernels/pooling/pool_geometry.hpp"
-#include "strata/layers/reference/pooling.hpp"
 
 namespace strata {
 
@@ -29,10 +27,5 @@ struct Pooling {
   /// "window 3x3, stride 2x2, padding 1x1"
   std::string options() const;
 };
-
-/// As the kernels take it, for images of these shapes.
-kernels::PoolGeometry kernel_geometry(const Pooling& pooling, const Shape& in, const Shape& out);
-/// As the reference takes it, for x of this shape.
-reference::PoolingShape reference_shape(const Pooling& pooling, const Shape& x);
 
 }  // namespace strata

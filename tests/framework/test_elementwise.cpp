@@ -1,4 +1,5 @@
 #include "strata/framework/elementwise.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "tests/layers/layer_checks.hpp"
 
 namespace strata {

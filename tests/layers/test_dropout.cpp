@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/dropout.hpp"
 #include "tests/layers/layer_checks.hpp"
 

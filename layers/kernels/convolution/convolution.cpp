@@ -4,6 +4,7 @@
 #include <array>
 
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/product/row_blocks.hpp"
 #include "strata/layers/kernels/rectifier.hpp"

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <vector>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/depthwise.hpp"

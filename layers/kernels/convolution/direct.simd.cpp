@@ -5,10 +5,9 @@
 #include <array>
 #include <utility>
 
-#include <xsimd/xsimd.hpp>
-
 #include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/index_math.hpp"
+#include "strata/layers/kernels/simd/xsimd.hpp"
 
 namespace strata::kernels {
 namespace {

@@ -4,7 +4,7 @@
 //   2. blocks of rows whose pixels stay in the L2 cache.
 //   3. bands of rows and columns whose windows see the same taps: zeros around the image are not multiplied.
 //   4. images that come, or go, as pixels are not converted.
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/direct_correlation.hpp"

@@ -4,7 +4,7 @@
 //   2. sums of dweight over pixels that the L1 cache holds, and partial ones for threads.
 #include <vector>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/convolution/direct_correlation.hpp"
 #include "strata/layers/kernels/convolution/taps.hpp"

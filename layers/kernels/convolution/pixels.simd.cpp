@@ -4,9 +4,8 @@
 
 #include <utility>
 
-#include <xsimd/xsimd.hpp>
-
 #include "strata/framework/runtime/kernel_table.hpp"
+#include "strata/layers/kernels/simd/xsimd.hpp"
 
 namespace strata::kernels {
 namespace {

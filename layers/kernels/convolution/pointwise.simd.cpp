@@ -1,8 +1,7 @@
 #include "strata/layers/kernels/convolution/pointwise.hpp"
 
-#include <xsimd/xsimd.hpp>
-
 #include "strata/framework/runtime/kernel_table.hpp"
+#include "strata/layers/kernels/simd/xsimd.hpp"
 
 namespace strata::kernels {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/direct.hpp"

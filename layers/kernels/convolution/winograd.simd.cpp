@@ -3,9 +3,8 @@
 // unrolled.
 #include "strata/layers/kernels/convolution/winograd.hpp"
 
-#include <xsimd/xsimd.hpp>
-
 #include "strata/framework/runtime/kernel_table.hpp"
+#include "strata/layers/kernels/simd/xsimd.hpp"
 
 namespace strata::kernels {
 namespace {

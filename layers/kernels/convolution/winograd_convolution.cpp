@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/convolution/algorithms.hpp"
 #include "strata/layers/kernels/convolution/padded_bias.hpp"

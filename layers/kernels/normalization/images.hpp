@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "strata/framework/graph/image_layout.hpp"
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/normalization/normalization.hpp"
 #include "strata/layers/kernels/normalization/term_loops.hpp"

@@ -57,8 +57,8 @@ inline void sum_pairs(const Runs& runs, double* sum_a, double* sum_b, const Body
     a0 += xsimd::select(fresh, part_a, Batch(T{0}));
     b0 += xsimd::select(fresh, part_b, Batch(T{0}));
   }
-  *sum_a += static_cast<double>(xsimd::hadd((a0 + a1) + (a2 + a3)) + a);
-  *sum_b += static_cast<double>(xsimd::hadd((b0 + b1) + (b2 + b3)) + b);
+  *sum_a += static_cast<double>(sum_of((a0 + a1) + (a2 + a3)) + a);
+  *sum_b += static_cast<double>(sum_of((b0 + b1) + (b2 + b3)) + b);
 }
 
 // x <= 0 rather than !(x > 0) lets NaN through, where it can be found, and its gradient too.

@@ -31,7 +31,7 @@
 
 #include <algorithm>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/framework/runtime/processor_cache.hpp"
 #include "strata/layers/kernels/normalization/passes.hpp"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization/plane_loops.hpp"

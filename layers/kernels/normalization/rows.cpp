@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/parallel.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/normalization/vector_loops.hpp"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/memory.hpp"
 #include "strata/layers/kernels/normalization/normalization.hpp"
 #include "strata/layers/kernels/normalization/vector_loops.hpp"

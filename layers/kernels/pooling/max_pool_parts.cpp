@@ -1,6 +1,6 @@
 #include "strata/layers/kernels/pooling/max_pool_parts.hpp"
 
-#include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/pooling/max_pool_pixels.hpp"
 
 namespace strata {

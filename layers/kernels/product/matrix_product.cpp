@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/convolution/direct.hpp"
 #include "strata/layers/kernels/convolution/pixels.hpp"
 #include "strata/layers/kernels/index_math.hpp"

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/processor_cache.hpp"
 #include "strata/layers/kernels/convolution/pixels.hpp"
 #include "strata/layers/kernels/index_math.hpp"

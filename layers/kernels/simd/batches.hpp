@@ -8,9 +8,8 @@
 #include <cstddef>
 #include <type_traits>
 
-#include <xsimd/xsimd.hpp>
-
 #include "strata/framework/index.hpp"
+#include "strata/layers/kernels/simd/xsimd.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -41,10 +40,6 @@ inline T multiply_add(T a, T b, T c) {
   return a * b + c;
 }
 
-template <class T, class A>
-inline T sum_of(const xsimd::batch<T, A>& v) {
-  return xsimd::hadd(v);
-}
 template <class T>
 inline T sum_of(T v) {
   return v;

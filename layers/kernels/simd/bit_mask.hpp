@@ -7,9 +7,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include <xsimd/xsimd.hpp>
-
 #include "strata/framework/index.hpp"
+#include "strata/layers/kernels/simd/xsimd.hpp"
 
 namespace strata::kernels {
 namespace {
@@ -55,7 +54,7 @@ inline xsimd::batch_bool<T> from_bits(unsigned bits) {
   using Word = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   static constexpr Word kPowers[] = {1, 2, 4, 8, 16, 32, 64, 128};
   const auto power = xsimd::batch<Word>::load_unaligned(kPowers);
-  return xsimd::bool_cast((xsimd::batch<Word>(static_cast<Word>(bits)) & power) == power);
+  return truth_as<T>((xsimd::batch<Word>(static_cast<Word>(bits)) & power) == power);
 #endif
 }
 

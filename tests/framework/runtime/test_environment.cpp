@@ -90,10 +90,10 @@ TEST_F(EnvironmentDeathTest, ChoosesTheInstructionSet) {
   if (is_available(InstructionSet::avx2)) {
     EXPECT_EXIT(with("avx2"), testing::ExitedWithCode(2), "");
   }
-  EXPECT_EXIT(
-      with("abacus"), testing::ExitedWithCode(99),
-      "STRATA_INSTRUCTION_SET: expected generic, avx2 or avx512, and one that this processor has; got "
-      "'abacus'");
+  EXPECT_EXIT(with("abacus"), testing::ExitedWithCode(99),
+              "STRATA_INSTRUCTION_SET: expected generic, avx2 or avx512, and one that this processor and "
+              "this build have; "
+              "got 'abacus'");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/convolution/pixels.hpp"
 #include "tests/framework/kernels_only.hpp"
 #include "tests/layers/random_cases.hpp"

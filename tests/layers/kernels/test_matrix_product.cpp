@@ -1,5 +1,6 @@
 // Products of matrices against the loops of their definition.
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/processor_cache.hpp"
 #include "strata/layers/kernels/index_math.hpp"
 #include "strata/layers/kernels/product/packed_product.hpp"

@@ -1,5 +1,6 @@
 // What all normalizing layers have in common, each against plain loops.
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/framework/runtime/processor_cache.hpp"
 #include "strata/layers/kernels/normalization/vector_loops.hpp"
 #include "tests/layers/layer_checks.hpp"

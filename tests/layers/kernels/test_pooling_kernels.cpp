@@ -1,6 +1,7 @@
 // The pooling kernels on windows of every kind, in guarded memory.
 #include <gtest/gtest.h>
 
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/pooling/max_pool_parts.hpp"
 #include "strata/layers/kernels/pooling/sum_pool.hpp"
 #include "strata/layers/pooling/pooling.hpp"

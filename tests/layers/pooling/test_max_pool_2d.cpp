@@ -2,6 +2,7 @@
 #include <limits>
 
 #include "strata/layers/kernels/pooling/max_pool_parts.hpp"
+#include "strata/layers/pooling/geometry.hpp"
 #include "tests/layers/kernels/image_layouts.hpp"
 #include "tests/layers/random_cases.hpp"
 

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "strata/framework/runtime/instruction_set.hpp"
+#include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/dropout.hpp"
 #include "strata/layers/reference/activations.hpp"
 #include "strata/layers/reference/convolution.hpp"
