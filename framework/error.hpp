@@ -3,7 +3,9 @@
 
 #include <stdexcept>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -3,9 +3,11 @@
 
 #include <memory>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/identity.hpp"
 
-namespace strata::detail {
+namespace STRATA_EXPORT strata {
+namespace detail {
 
 /// A unique_ptr that throws StateError, which begins with `owner`, where one that was moved from is used.
 template <class Object, class Discard = std::default_delete<Object>>
@@ -25,4 +27,5 @@ class Held {
   std::unique_ptr<Object, Discard> object_;
 };
 
-}  // namespace strata::detail
+}  // namespace detail
+}  // namespace strata

@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/export.hpp"
 
-namespace strata::detail {
+namespace STRATA_EXPORT strata {
+namespace detail {
 
 [[noreturn]] inline void throw_moved_from(const std::string& owner) {
   throw StateError(owner + ": its value has been moved to another object; assign one first");
@@ -45,4 +47,5 @@ class Identity {
   std::uint64_t number_;
 };
 
-}  // namespace strata::detail
+}  // namespace detail
+}  // namespace strata

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// One class number per sample, from 0.
 using Labels = std::vector<std::int32_t>;

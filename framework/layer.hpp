@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/export.hpp"
 #include "strata/framework/identity.hpp"
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/random.hpp"
 #include "strata/framework/record.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// A function with parameters: it holds options, parameters and buffers, and nothing that belongs to a call.
 /// The public calls check shapes and the order of calls; a layer implements the do_… functions behind them

@@ -3,11 +3,12 @@
 
 #include <memory>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/labels.hpp"
 #include "strata/framework/settings.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 template <class T>
 struct LossResult {

@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/labels.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// What is predicted for a sample of which a score is NaN. It is no label: such a sample is never right.
 constexpr std::int32_t kNoClass = -1;
@@ -16,17 +17,17 @@ constexpr std::int32_t kNoClass = -1;
 /// The class of the highest score in each row of (N, classes); of equal scores, the first; kNoClass if one is
 /// NaN.
 template <class T>
-Labels predictions(const Tensor<T>& scores);
+STRATA_EXPORT Labels predictions(const Tensor<T>& scores);
 
 /// The share of samples whose label has the highest score, in [0, 1]. Throws ShapeError, and ArgumentError
 /// for a label out of range.
 template <class T>
-double accuracy(const Tensor<T>& scores, const Labels& labels);
+STRATA_EXPORT double accuracy(const Tensor<T>& scores, const Labels& labels);
 
 /// The share of samples whose label is among the k highest scores; none of a sample that has a NaN is. Throws
 /// ArgumentError unless 1 <= k <= classes.
 template <class T>
-double top_k_accuracy(const Tensor<T>& scores, const Labels& labels, Index k);
+STRATA_EXPORT double top_k_accuracy(const Tensor<T>& scores, const Labels& labels, Index k);
 
 /// Counts samples by label and prediction, which may be kNoClass.
 class ConfusionMatrix {

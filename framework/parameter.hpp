@@ -5,9 +5,10 @@
 #include <string>
 #include <variant>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// A tensor that is learned. Backward overwrites the gradient, it does not add to it. Both keep the shape of
 /// the first value.

@@ -7,9 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// A stream of random numbers. The same seed and stream number give the same values everywhere.
 class Random {

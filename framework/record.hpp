@@ -6,9 +6,10 @@
 #include <utility>
 
 #include "strata/framework/error.hpp"
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 template <class T>
 class Layer;

@@ -5,7 +5,9 @@
 #include <utility>
 #include <vector>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// The options of an optimizer, a schedule or a loss: {"beta1", 0.9}, …; a switch is 0 or 1. Resuming a
 /// training compares them.

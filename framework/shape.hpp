@@ -7,10 +7,11 @@
 #include <string>
 #include <utility>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/index.hpp"
 #include "strata/framework/xtensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Extents, outermost first.
 using Shape = xt::dynamic_shape<std::size_t>;

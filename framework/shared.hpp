@@ -5,9 +5,10 @@
 #include <memory>
 #include <utility>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// A tensor with any number of holders, who only read it; the last of them may have its memory.
 template <class T>

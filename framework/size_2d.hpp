@@ -3,9 +3,10 @@
 
 #include <string>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/index.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Height and width of a window, stride or padding; one number stands for both.
 struct Size2D {

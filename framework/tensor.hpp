@@ -1,11 +1,12 @@
 // Tensor: the arrays that everything here takes and gives.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/runtime/memory.hpp"
 #include "strata/framework/shape.hpp"
 #include "strata/framework/xtensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// An xtensor array, row-major and contiguous, whose memory is recycled. Images are (N, C, H, W), features
 /// (N, D). Any xtensor expression or `xt::xarray<T>` converts to it.
@@ -28,10 +29,10 @@ Tensor<T> full(const Shape& shape, T value) {
 
 /// A tensor of zeros. A large one takes no memory before it is written to.
 template <class T>
-Tensor<T> zeros(const Shape& shape);
+STRATA_EXPORT Tensor<T> zeros(const Shape& shape);
 
 /// A copy, made by several threads.
 template <class T>
-Tensor<T> copy(const Tensor<T>& x);
+STRATA_EXPORT Tensor<T> copy(const Tensor<T>& x);
 
 }  // namespace strata

@@ -3,7 +3,9 @@
 
 #include <string_view>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// "0.1.0". Another version may round differently.
 std::string_view version();

@@ -1,6 +1,7 @@
 // xtensor, wherever its version keeps its headers, mended where the version needs it.
 #pragma once
 
+#pragma GCC visibility push(default)  // else a class of ours would show more than its members
 #if __has_include(<xtensor/xarray.hpp>)
 #include <xtensor/xarray.hpp>
 #include <xtensor/xshape.hpp>
@@ -8,6 +9,7 @@
 #include <xtensor/containers/xarray.hpp>
 #include <xtensor/core/xshape.hpp>
 #endif
+#pragma GCC visibility pop
 
 // Up to 0.24 (Debian 12), xtensor's own specialization for shapes of any number of axes is there in C++17
 // alone. With GCC and a later standard it takes such a shape for one of a fixed number, and a reduction over

@@ -1,9 +1,10 @@
 // Add: the sum of branches.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/graph/join.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// y = x_1 + … + x_k, all of one shape, as at the end of a residual block. Backward: dx_i = dy.
 template <class T>

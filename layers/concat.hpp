@@ -1,9 +1,10 @@
 // Concat: branches side by side.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/graph/join.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Joins (N, C_1, …), …, (N, C_k, …) to (N, C_1 + … + C_k, …), in order. Backward cuts dy the same way.
 template <class T>

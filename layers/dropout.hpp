@@ -1,9 +1,10 @@
 // Dropout: random zeros in training.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// In training each element is zero with probability p, otherwise y = x / (1 - p); in evaluation y = x. Any
 /// shape. Backward: dx = dy / (1 - p) where x was kept, else 0. Srivastava et al., 2014.

@@ -1,9 +1,10 @@
 // Dropout2D: random zero channels in training.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/dropout.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Dropout that drops or keeps each channel of each image as a whole, because neighboring pixels say much the
 /// same. x (N, C, H, W). Tompson et al., 2015.

@@ -1,9 +1,10 @@
 // Flatten: from images to features.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// (N, ...) -> (N, product of the rest); (N, C, H, W) -> (N, C*H*W). Nothing is copied.
 template <class T>

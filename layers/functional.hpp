@@ -2,9 +2,10 @@
 // normalization.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/reference/normalization.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 enum class BatchNormMode { train, test };
 
@@ -49,23 +50,25 @@ struct BatchNormGradients {
 /// are the running averages. Throws ShapeError, also for one value per channel in training, and ArgumentError
 /// for eps <= 0 or momentum outside [0, 1].
 template <class T>
-BatchNormForward<T> spatial_batchnorm_forward(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
-                                              BatchNormParam<T>& bn_param);
+STRATA_EXPORT BatchNormForward<T> spatial_batchnorm_forward(Tensor<T> x, const Tensor<T>& gamma,
+                                                            const Tensor<T>& beta,
+                                                            BatchNormParam<T>& bn_param);
 /// From dL/d(out) of the forward that left the cache; the formulas are BatchNorm's. Throws ShapeError.
 template <class T>
-BatchNormGradients<T> spatial_batchnorm_backward(Tensor<T> dout, const BatchNormCache<T>& cache);
+STRATA_EXPORT BatchNormGradients<T> spatial_batchnorm_backward(Tensor<T> dout,
+                                                               const BatchNormCache<T>& cache);
 
 /// The same of x (N, D), by feature; gamma, beta (D).
 template <class T>
-BatchNormForward<T> batchnorm_forward(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
-                                      BatchNormParam<T>& bn_param);
+STRATA_EXPORT BatchNormForward<T> batchnorm_forward(Tensor<T> x, const Tensor<T>& gamma,
+                                                    const Tensor<T>& beta, BatchNormParam<T>& bn_param);
 template <class T>
-BatchNormGradients<T> batchnorm_backward(Tensor<T> dout, const BatchNormCache<T>& cache);
+STRATA_EXPORT BatchNormGradients<T> batchnorm_backward(Tensor<T> dout, const BatchNormCache<T>& cache);
 
 /// Instance normalization as a function: x (N, C, H, W), gamma and beta (C), by the formulas above.
 /// Throws ShapeError, and ArgumentError for eps <= 0.
 template <class T>
-Tensor<T> channel_wise_spatial_normalization(Tensor<T> x, const Tensor<T>& gamma, const Tensor<T>& beta,
-                                             double eps = 1e-5);
+STRATA_EXPORT Tensor<T> channel_wise_spatial_normalization(Tensor<T> x, const Tensor<T>& gamma,
+                                                           const Tensor<T>& beta, double eps = 1e-5);
 
 }  // namespace strata

@@ -1,9 +1,10 @@
 // LeakyReLU: the rectifier that lets a little of the negative side through.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// y = x where x > 0, else negative_slope * x; any shape. Backward: dx = dy where x > 0, else
 /// negative_slope * dy (so the gradient at 0 is the slope). NaN counts as positive: y is NaN, dx is dy. Maas

@@ -1,9 +1,10 @@
 // Linear: the fully connected layer.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/weighted_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct LinearOptions {
   bool bias = true;

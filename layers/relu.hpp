@@ -1,9 +1,10 @@
 // ReLU: the rectifier.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/leaky_relu.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// y = max(x, 0), any shape. Backward: dx = dy where x > 0, else 0 (the gradient at 0 is 0). NaN stays NaN,
 /// and its dx is dy, as in PyTorch. It is LeakyReLU with a slope of 0.

@@ -1,9 +1,10 @@
 // Sigmoid: the logistic function.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/squashing.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// y = 1 / (1 + exp(-x)), any shape. Backward: dx = dy y (1 - y).
 template <class T>

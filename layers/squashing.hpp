@@ -1,9 +1,10 @@
 // What Sigmoid and Tanh have in common: the derivative follows from y.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Base of the layers y = f(x), element by element, with f'(x) = a + y (b - y).
 template <class T>

@@ -1,9 +1,10 @@
 // Tanh: the hyperbolic tangent.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/squashing.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// y = tanh(x), any shape. Backward: dx = dy (1 - y^2).
 template <class T>

@@ -29,7 +29,18 @@ template <class T>
 WeightedLayer<T>::~WeightedLayer() = default;
 
 template <class T>
+Parameter<T>& WeightedLayer<T>::weight() {
+  this->check_value();
+  return weight_;
+}
+template <class T>
+const Parameter<T>& WeightedLayer<T>::weight() const {
+  this->check_value();
+  return weight_;
+}
+template <class T>
 Parameter<T>& WeightedLayer<T>::bias() {
+  this->check_value();
   if (!bias_) throw StateError(this->label() + ": was made without a bias");
   return *bias_;
 }

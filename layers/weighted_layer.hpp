@@ -3,9 +3,10 @@
 
 #include <optional>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Base of the layers that multiply by a weight. Both parameters start as PyTorch's: uniform in
 /// +-1/sqrt(fan_in), where fan_in counts the weights of one unit, which is the product of the weight's axes
@@ -13,8 +14,8 @@ namespace strata {
 template <class T>
 class WeightedLayer : public Layer<T> {
  public:
-  Parameter<T>& weight() { return weight_; }
-  const Parameter<T>& weight() const { return weight_; }
+  Parameter<T>& weight();
+  const Parameter<T>& weight() const;
   /// Throws StateError if the layer has none.
   Parameter<T>& bias();
   bool has_bias() const { return bias_.has_value(); }

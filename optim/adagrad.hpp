@@ -1,9 +1,10 @@
 // Adagrad: a learning rate per element, falling with the gradients it has seen.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/optim/optimizer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct AdagradOptions {
   double learning_rate = 1e-2;

@@ -1,9 +1,10 @@
 // Adam and AdamW: momentum and a learning rate per element, both corrected for their start at zero.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/optim/optimizer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct AdamOptions {
   double learning_rate = 1e-3;

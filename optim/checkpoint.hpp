@@ -5,10 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/index.hpp"
 #include "strata/optim/schedule.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// When a Solver writes checkpoints, and where: "step-000001500.safetensors" for each, and
 /// "best.safetensors", the weights alone, after each best epoch.

@@ -5,7 +5,9 @@
 #include <memory>
 #include <utility>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// Holds an object of a class derived from Base, copied by its `clone()`; never empty. It lets options take
 /// objects as values: `.schedule = OneCycle{}`.

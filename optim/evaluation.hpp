@@ -5,12 +5,13 @@
 
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/export.hpp"
 #include "strata/framework/graph/inference.hpp"
 #include "strata/framework/labels.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct EvaluationOptions {
   Index batch_size = 64;
@@ -40,7 +41,8 @@ namespace detail {
 /// Throws ShapeError, naming the layer, unless the network makes scores (N, classes) of batches of the data
 /// set, and ArgumentError for a null or empty data set; `owner` is for messages.
 template <class T>
-void check_fit(const char* owner, const Layer<T>& net, const Dataset* dataset, Index batch_size);
+STRATA_EXPORT void check_fit(const char* owner, const Layer<T>& net, const Dataset* dataset,
+                             Index batch_size);
 }  // namespace detail
 
 extern template Evaluation evaluate(const Inference<float>&, std::shared_ptr<const Dataset>,

@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/index.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct EpochRecord {
   Index epoch = 0;            ///< from 1

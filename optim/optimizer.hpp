@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/identity.hpp"
 #include "strata/framework/parameter.hpp"
 #include "strata/framework/settings.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// An update rule and what it remembers of each parameter. Optimizers are values: a copy has its own state.
 ///

@@ -1,9 +1,10 @@
 // RMSProp: gradients divided by a running average of their size.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/optim/optimizer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct RMSPropOptions {
   double learning_rate = 1e-2;

@@ -8,11 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/index.hpp"
 #include "strata/framework/settings.hpp"
 #include "strata/optim/cloned.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Where training stands, in optimizer steps.
 struct TrainingPosition {

@@ -1,9 +1,10 @@
 // SGD: stochastic gradient descent, with momentum and Nesterov's look-ahead.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/optim/optimizer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct SGDOptions {
   double learning_rate = 1e-3;

@@ -5,10 +5,12 @@
 #include <variant>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/io/state_dict.hpp"
 #include "strata/framework/parameter.hpp"
 
-namespace strata::detail {
+namespace STRATA_EXPORT strata {
+namespace detail {
 
 /// Memory is reused from one capture to the next. The lists must be the same each time.
 template <class T>
@@ -48,4 +50,5 @@ class Snapshot {
   std::vector<std::variant<Tensor<T>, std::int64_t>> buffers_;
 };
 
-}  // namespace strata::detail
+}  // namespace detail
+}  // namespace strata

@@ -7,6 +7,7 @@
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
 #include "strata/framework/data/loader.hpp"
+#include "strata/framework/export.hpp"
 #include "strata/framework/held.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
@@ -18,7 +19,7 @@
 #include "strata/optim/schedule.hpp"
 #include "strata/optim/snapshot.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// What `after_step` is told.
 struct StepReport {

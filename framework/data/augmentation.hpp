@@ -5,9 +5,10 @@
 #include <vector>
 
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/export.hpp"
 #include "strata/framework/random.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Random changes to images (C, H, W) that leave the class alone, in this order.
 struct Augmentation {
@@ -37,7 +38,7 @@ Standardization standardization_of(const Dataset& dataset);
 
 /// Standardizes samples (N, C, ...) in place, with the bits that a DataLoader gives. Throws ShapeError.
 template <class T>
-void standardize(Tensor<T>& samples, const Standardization& standardization);
+STRATA_EXPORT void standardize(Tensor<T>& samples, const Standardization& standardization);
 
 /// What chance decides for one image. A window that begins at (crop_padding, crop_padding) changes nothing.
 struct AugmentationDraw {
@@ -60,13 +61,14 @@ void check_standardization(const Standardization& standardization, const Shape& 
 
 /// Standardizes (unless null) without augmentation.
 template <class T>
-void prepare_sample(std::span<const float> sample, std::span<T> out, const Standardization* standardization);
+STRATA_EXPORT void prepare_sample(std::span<const float> sample, std::span<T> out,
+                                  const Standardization* standardization);
 
 /// Augments and standardizes (unless null) an image of shape (C, H, W).
 template <class T>
-void prepare_image(std::span<const float> image, std::span<T> out, const Shape& shape,
-                   const Augmentation& augmentation, const AugmentationDraw& draw,
-                   const Standardization* standardization);
+STRATA_EXPORT void prepare_image(std::span<const float> image, std::span<T> out, const Shape& shape,
+                                 const Augmentation& augmentation, const AugmentationDraw& draw,
+                                 const Standardization* standardization);
 
 }  // namespace detail
 

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "strata/framework/data/in_memory.hpp"
+#include "strata/framework/export.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Records of 1 + 3072 bytes: a label below 10, then the red, green and blue planes of a 32x32 image; any
 /// number of records in any number of files. Throws DataError, naming the file, what was expected and what

@@ -6,9 +6,10 @@
 #include <span>
 #include <string>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Labeled samples of one shape. Reading must be safe from several threads.
 class Dataset {

@@ -4,8 +4,9 @@
 #include <string>
 
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/export.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// The CRC-32 (as in gzip) of the data set's shape, classes, labels and samples in their order, as eight
 /// hexadecimal digits. Reads every sample once, on all threads.

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "strata/framework/data/in_memory.hpp"
+#include "strata/framework/export.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// The unsigned bytes of an IDX file, row-major.
 struct IdxArray {

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/export.hpp"
 #include "strata/framework/labels.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Images of one byte a value.
 class ImageDataset final : public Dataset {

@@ -7,10 +7,11 @@
 
 #include "strata/framework/data/augmentation.hpp"
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/export.hpp"
 #include "strata/framework/held.hpp"
 #include "strata/framework/labels.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 template <class T>
 struct Batch {

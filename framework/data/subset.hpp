@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "strata/framework/data/dataset.hpp"
+#include "strata/framework/export.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// A view: sample i is sample samples[i] of the dataset.
 class Subset final : public Dataset {

@@ -4,8 +4,9 @@
 #include <cstdint>
 
 #include "strata/framework/data/in_memory.hpp"
+#include "strata/framework/export.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// `count` RGB images of 32x32 with one of ten shapes (circle, square, triangle, cross, ring, stripes,
 /// checkers, bar, crescent, frame) at a random place, size, angle and in random colors, textured, on a

@@ -1,10 +1,11 @@
 // Container: what Sequential and Graph have in common, which is to run what they hold by a plan.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/runtime/fork.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 template <class T>
 struct FlatNetwork;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/graph/graph.hpp"
 #include "strata/framework/graph/join.hpp"
 #include "strata/framework/graph/numerical_gradient.hpp"
@@ -13,7 +14,7 @@
 #include "strata/framework/layer.hpp"
 #include "strata/framework/loss.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// What a check does. Its error of an analytic value a and a numeric value n is
 ///

@@ -3,10 +3,11 @@
 
 #include <concepts>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/graph/container.hpp"
 #include "strata/framework/graph/join.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// A directed acyclic graph of layers.
 ///

@@ -3,10 +3,11 @@
 
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/held.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// A copy of a network in evaluation mode that nothing changes any more:
 ///

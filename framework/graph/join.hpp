@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/shared.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Where branches of a Graph meet. The public calls check shapes; a join implements output_shape and the
 /// do_… functions behind them.
@@ -55,11 +56,11 @@ class Join {
 
 /// a += b, for tensors of one shape.
 template <class T>
-void add_to(Tensor<T>& a, const Tensor<T>& b);
+STRATA_EXPORT void add_to(Tensor<T>& a, const Tensor<T>& b);
 /// a + b, in the memory of one of them unless others hold both. (Not `sum`: xtensor calls its own without
 /// naming its namespace, and would find ours.)
 template <class T>
-Shared<T> added(Shared<T> a, Shared<T> b);
+STRATA_EXPORT Shared<T> added(Shared<T> a, Shared<T> b);
 
 extern template class Join<float>;
 

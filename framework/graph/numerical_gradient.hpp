@@ -4,9 +4,10 @@
 #include <functional>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// The gradient of a scalar function by central differences, (f(x + h e_i) - f(x - h e_i)) / 2h.
 Tensor<double> numerical_gradient(const std::function<double(const Tensor<double>&)>& f,

@@ -3,9 +3,10 @@
 
 #include <concepts>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/graph/container.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// y = f_n(… f_1(x)). Children are named "0", "1", … unless a name is given; Sequentials nest.
 template <class T>

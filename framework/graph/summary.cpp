@@ -20,7 +20,11 @@ void add_rows(Summary& summary, const std::string& prefix,
 template <class T>
 void add_row(Summary& summary, const std::string& path, const typename Layer<T>::Step& step) {
   const auto parts = step.layer ? step.layer->steps(step.input) : std::vector<typename Layer<T>::Step>();
-  SummaryRow row{.path = path, .type = step.type, .output = step.output, .container = !parts.empty()};
+  SummaryRow row;
+  row.path = path;
+  row.type = step.type;
+  row.output = step.output;
+  row.container = !parts.empty();
   if (step.layer) {
     row.options = step.layer->options();
     row.algorithm = step.layer->algorithm(step.input);

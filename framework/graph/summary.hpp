@@ -6,10 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/graph/graph.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct SummaryRow {
   std::string path;     ///< dotted, relative to the network
@@ -39,9 +40,9 @@ std::ostream& operator<<(std::ostream& stream, const Summary& summary);
 
 /// One row per layer for an input of this shape, the batch included; nothing is run. Throws ShapeError.
 template <class T>
-Summary summary(const Layer<T>& net, const Shape& input);
+STRATA_EXPORT Summary summary(const Layer<T>& net, const Shape& input);
 /// The same for a graph of several inputs.
 template <class T>
-Summary summary(const Graph<T>& net, const std::vector<Shape>& inputs);
+STRATA_EXPORT Summary summary(const Graph<T>& net, const std::vector<Shape>& inputs);
 
 }  // namespace strata

@@ -5,7 +5,9 @@
 #include <span>
 #include <string>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// Writes to a temporary file beside the target; `commit` makes it durable and puts it in the target's place.
 /// Until then, and if anything fails, an earlier file stays as it was and the temporary file is removed. Only

@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/io/state_dict.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Reads a file that may come from a stranger. The header's length (8 bytes, little-endian, at most
 /// 100,000,000), the header (JSON, begins with '{') and the data must follow the format to the letter: no

@@ -9,9 +9,10 @@
 #include <variant>
 #include <vector>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Element types, in the order in which safetensors ranks them. Strata's own are f32, f64 and i64; f16 and
 /// bf16 can be loaded; the others are carried along.

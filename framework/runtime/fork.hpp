@@ -4,7 +4,10 @@
 #include <atomic>
 #include <mutex>
 
-namespace strata::detail {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
+namespace detail {
 
 /// How many forks lie between this process and the first one that loaded the library: threads that were
 /// started at another number are not here.
@@ -58,4 +61,5 @@ class Lazy {
   Mutex mutex_;
 };
 
-}  // namespace strata::detail
+}  // namespace detail
+}  // namespace strata

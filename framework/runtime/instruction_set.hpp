@@ -4,7 +4,9 @@
 
 #include <string_view>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// `generic` is what the compiler's target guarantees (on 64-bit ARM that includes NEON).
 enum class InstructionSet { generic, avx2, avx512 };

@@ -7,7 +7,9 @@
 #include <optional>
 #include <type_traits>
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// Totals of the block cache, in bytes; `system_allocations` counts blocks of 4 KB and more asked of the
 /// system.

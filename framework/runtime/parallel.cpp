@@ -22,7 +22,7 @@ namespace strata {
 namespace {
 
 int default_num_threads() {
-  const auto chosen = detail::number_from_environment("STRATA_NUM_THREADS", 1, 1024);
+  const auto chosen = detail::number_from_environment("STRATA_NUM_THREADS", 1, detail::most_threads());
   return chosen ? static_cast<int>(*chosen) : detail::usable_cores();
 }
 
@@ -72,7 +72,9 @@ Threads& threads() {
 }  // namespace
 
 void set_num_threads(int count) {
-  if (count < 1) throw ArgumentError("set_num_threads: at least 1 is needed, got " + std::to_string(count));
+  if (count < 1 || count > detail::most_threads())
+    throw ArgumentError("set_num_threads: expected a number from 1 to " +
+                        std::to_string(detail::most_threads()) + ", got " + std::to_string(count));
   threads().set(count);
 }
 

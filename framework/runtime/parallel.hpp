@@ -6,13 +6,15 @@
 #include <atomic>
 #include <memory>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
-/// Sets how many threads Strata's loops may use, for the whole process; at least 1.
-/// Default: STRATA_NUM_THREADS if set, otherwise the number of physical cores that this process may use:
-/// those of its affinity mask, and no more than a container's processor quota.
+/// Sets how many threads Strata's loops may use, for the whole process. Throws ArgumentError unless it is
+/// from 1 to four for each processor of the machine (8 on a small one). Default: STRATA_NUM_THREADS if set,
+/// otherwise the number of physical cores that this process may use: those of its affinity mask, and no more
+/// than a container's processor quota.
 ///
 /// fork() is safe while other threads work: it waits for a moment at which nothing is locked, and the child
 /// may use all of the library, with the same results. It runs on one thread, whatever is set here, if the

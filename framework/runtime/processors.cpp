@@ -6,9 +6,9 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <unistd.h>
 
 #include <tbb/info.h>
-
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -72,6 +72,10 @@ double processor_quota(const fs::path& root) {
 int usable_cores(const fs::path& root) {
   const double quota = std::ceil(processor_quota(root));
   return static_cast<int>(std::max(1.0, std::min<double>(physical_cores(root), quota)));
+}
+
+int most_threads() {
+  return std::max(8, 4 * static_cast<int>(sysconf(_SC_NPROCESSORS_CONF)));
 }
 
 }  // namespace strata::detail

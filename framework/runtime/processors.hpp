@@ -14,4 +14,8 @@ int usable_cores(const std::filesystem::path& root = "/");
 /// control groups and cpu.cfs_quota_us of version 1.
 double processor_quota(const std::filesystem::path& root);
 
+/// The most threads that may be asked for: four for each processor of the machine, and 8 on a small one. More
+/// would only wait for each other.
+int most_threads();
+
 }  // namespace strata::detail

@@ -1,7 +1,9 @@
 // Switches of the whole process: how layers compute what they compute.
 #pragma once
 
-namespace strata {
+#include "strata/framework/export.hpp"
+
+namespace STRATA_EXPORT strata {
 
 /// Whether networks fuse layers: true unless STRATA_FUSION is 0. Fused layers compute what they would compute
 /// one by one, up to rounding. Throws ArgumentError if the variable is neither 0 nor 1.

@@ -1,9 +1,10 @@
 // Conv2D: two-dimensional convolution.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/convolution/convolution_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct Conv2DOptions {
   Size2D stride = 1;

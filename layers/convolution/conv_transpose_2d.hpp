@@ -1,9 +1,10 @@
 // ConvTranspose2D: transposed convolution.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/convolution/convolution_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct ConvTranspose2DOptions {
   Size2D stride = 1;

@@ -1,10 +1,11 @@
 // What Conv2D and ConvTranspose2D have in common: each is the other's derivative.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/size_2d.hpp"
 #include "strata/layers/weighted_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 namespace kernels {
 struct ConvolutionShape;

@@ -1,9 +1,10 @@
 // Batch normalization (Ioffe, Szegedy 2015): BatchNorm1D and SpatialBatchNorm.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/normalization/normalization_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct BatchNormOptions {
   double eps = 1e-5;

@@ -1,9 +1,10 @@
 // GroupNorm (Wu, He 2018): each sample's groups of channels by their own mean and variance.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/normalization/normalization_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct GroupNormOptions {
   double eps = 1e-5;

@@ -1,9 +1,10 @@
 // InstanceNorm2D (Ulyanov, Vedaldi, Lempitsky 2016): each plane of each image by its own mean and variance.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/normalization/normalization_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct InstanceNormOptions {
   double eps = 1e-5;

@@ -1,9 +1,10 @@
 // LayerNorm (Ba, Kiros, Hinton 2016): each sample, or its trailing axes, by its own mean and variance.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/layers/normalization/normalization_layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct LayerNormOptions {
   double eps = 1e-5;

@@ -39,12 +39,14 @@ Shape NormalizationLayer<T>::channel_shape(const char* type, Index channels) {
 
 template <class T>
 Parameter<T>& NormalizationLayer<T>::weight() {
+  this->check_value();
   if (!weight_) throw StateError(this->label() + ": was made with affine = false and has no weight");
   return *weight_;
 }
 
 template <class T>
 Parameter<T>& NormalizationLayer<T>::bias() {
+  this->check_value();
   if (!bias_) throw StateError(this->label() + ": was made with affine = false and has no bias");
   return *bias_;
 }
@@ -57,6 +59,7 @@ void NormalizationLayer<T>::track(RunningStatistics<T> running, bool unbiased) {
 
 template <class T>
 RunningStatistics<T>& NormalizationLayer<T>::running() {
+  this->check_value();
   if (!running_)
     throw StateError(this->label() +
                      ": was made with track_running_stats = false and has no running statistics");

@@ -4,11 +4,12 @@
 #include <limits>
 #include <optional>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/layers/normalization/running_statistics.hpp"
 #include "strata/layers/reference/normalization.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 namespace normalization {  // layers/kernels/normalization/normalization.hpp
 template <class T>

@@ -3,10 +3,11 @@
 
 #include <optional>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/layers/reference/normalization.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// r = (1 - m) r + m batch for each channel's mean and variance, which start at 0 and 1; both (C). m is the
 /// momentum, the weight of the new batch; without one the average is cumulative, m = max(1 / num_batches,

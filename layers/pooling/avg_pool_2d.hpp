@@ -1,10 +1,11 @@
 // AvgPool2D: the mean under a sliding window.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/layers/pooling/pooling.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 struct AvgPool2DOptions {
   std::optional<Size2D> stride = std::nullopt;  ///< the window's size if not given

@@ -1,9 +1,10 @@
 // GlobalAvgPool2D: the mean of each channel of each image.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// (N, C, H, W) -> (N, C, 1, 1): y = mean of x over H and W. Backward: dx = dy / (H W). Lin et al., 2014.
 template <class T>

@@ -1,10 +1,11 @@
 // MaxPool2D: the largest value under a sliding window.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/layers/pooling/pooling.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 template <class T>
 class MaxPoolParts;

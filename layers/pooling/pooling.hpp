@@ -4,10 +4,11 @@
 #include <optional>
 #include <string>
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/size_2d.hpp"
 #include "strata/framework/tensor.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// (N, C, H, W) -> (N, C, H', W') with H' = floor((H + 2 padding - window) / stride) + 1, W' alike.
 struct Pooling {

@@ -1,10 +1,11 @@
 // Upsample2D: larger images by repeating pixels.
 #pragma once
 
+#include "strata/framework/export.hpp"
 #include "strata/framework/layer.hpp"
 #include "strata/framework/size_2d.hpp"
 
-namespace strata {
+namespace STRATA_EXPORT strata {
 
 /// Nearest neighbor: (N, C, H, W) -> (N, C, H * scale.h, W * scale.w), y[i, j] = x[i / scale.h, j / scale.w].
 /// Backward: dx = the sum of dy over the scale.h x scale.w copies.

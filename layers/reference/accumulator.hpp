@@ -2,6 +2,9 @@
 #pragma once
 
 #include <type_traits>
+#include <vector>
+
+#include "strata/framework/index.hpp"
 
 namespace strata::reference {
 
@@ -10,5 +13,17 @@ namespace strata::reference {
 /// (where long double is no wider than double, nearly).
 template <class T>
 using Accumulator = std::conditional_t<std::is_same_v<T, float>, double, long double>;
+
+/// Sums that start at 0.
+template <class Sum>
+class Sums {
+ public:
+  explicit Sums(Index count) : values_(static_cast<std::size_t>(count)) {}
+  Sum& operator[](Index i) { return values_.data()[i]; }
+  Index size() const { return static_cast<Index>(values_.size()); }
+
+ private:
+  std::vector<Sum> values_;
+};
 
 }  // namespace strata::reference

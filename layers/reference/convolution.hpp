@@ -73,10 +73,9 @@ void for_each_product(const kernels::ConvolutionShape& s, const Visit& visit) {
 /// A tensor (batch, channels, size) of which every element is its channel's bias, 0 without one: what the
 /// products are added to.
 template <class Sum, class T>
-std::vector<Sum> biases(Index batch, Index channels, Index size, const T* bias) {
-  std::vector<Sum> sums(batch * channels * size);
-  for (Index i = 0; bias && i < batch * channels * size; ++i)
-    sums[i] = static_cast<Sum>(bias[i / size % channels]);
+Sums<Sum> biases(Index batch, Index channels, Index size, const T* bias) {
+  Sums<Sum> sums(batch * channels * size);
+  for (Index i = 0; bias && i < sums.size(); ++i) sums[i] = static_cast<Sum>(bias[i / size % channels]);
   return sums;
 }
 
@@ -87,8 +86,7 @@ void convolve(const kernels::ConvolutionShape& shape, const T* x, const T* weigh
   for_each_product(shape, [&](Index xi, Index wi, Index yi) {
     sums[yi] += static_cast<Sum>(weight[wi]) * static_cast<Sum>(x[xi]);  // y += weight x
   });
-  for (std::size_t i = 0; i < sums.size(); ++i)
-    y[i] = static_cast<T>(shape.rectify && sums[i] < 0 ? 0 : sums[i]);
+  for (Index i = 0; i < sums.size(); ++i) y[i] = static_cast<T>(shape.rectify && sums[i] < 0 ? 0 : sums[i]);
 }
 
 /// dx from dy. `bias`, one an input channel, may be null, and is what dx starts from: a transposed
@@ -100,17 +98,17 @@ void convolve_backward_data(const kernels::ConvolutionShape& shape, const T* dy,
   for_each_product(shape, [&](Index xi, Index wi, Index yi) {
     sums[xi] += static_cast<Sum>(weight[wi]) * static_cast<Sum>(dy[yi]);  // dx += weight dy
   });
-  for (std::size_t i = 0; i < sums.size(); ++i) dx[i] = static_cast<T>(sums[i]);
+  for (Index i = 0; i < sums.size(); ++i) dx[i] = static_cast<T>(sums[i]);
 }
 
 /// dweight (out_channels, in_channels / groups, kernel.h, kernel.w) from x and dy.
 template <class T, class Sum = Accumulator<T>>
 void convolve_backward_weights(const kernels::ConvolutionShape& shape, const T* x, const T* dy, T* dweight) {
-  std::vector<Sum> sums(shape.out_channels * shape.filter_size());
+  Sums<Sum> sums(shape.out_channels * shape.filter_size());
   for_each_product(shape, [&](Index xi, Index wi, Index yi) {
     sums[wi] += static_cast<Sum>(x[xi]) * static_cast<Sum>(dy[yi]);  // dweight += x dy
   });
-  for (std::size_t i = 0; i < sums.size(); ++i) dweight[i] = static_cast<T>(sums[i]);
+  for (Index i = 0; i < sums.size(); ++i) dweight[i] = static_cast<T>(sums[i]);
 }
 
 /// The gradient of a bias: sums[c] = sum over n,i of dy[n,c,i] for dy (batch, channels, size), because

@@ -167,8 +167,9 @@ void normalize(const normalization::Sets& sets, const T* x, const normalization:
                normalization::Affine<T> affine, double eps, T* y) {
   using Sum = Accumulator<T>;
   for (Index set = 0; set < sets.count; ++set) {
-    const Sum mean = statistics.mean[set];
-    const Sum inv_std = 1 / std::sqrt(static_cast<Sum>(statistics.variance[set]) + static_cast<Sum>(eps));
+    const Sum mean = statistics.mean.data()[set];
+    const Sum variance = statistics.variance.data()[set];
+    const Sum inv_std = 1 / std::sqrt(variance + static_cast<Sum>(eps));
     for_each_element(sets, set, [&](Index i, Index c) {
       const Sum xhat = (static_cast<Sum>(x[i]) - mean) * inv_std;
       const Sum gamma = affine.gamma ? static_cast<Sum>(affine.gamma[c]) : 1;
@@ -187,10 +188,11 @@ void normalize_backward(const normalization::Sets& sets, const T* x, const T* dy
                         double eps, bool frozen, T* dx, T* dgamma, T* dbeta) {
   using Sum = Accumulator<T>;
   const auto m = static_cast<Sum>(sets.elements());
-  std::vector<Sum> sum_dy(sets.channels), sum_dy_xhat(sets.channels);
+  Sums<Sum> sum_dy(sets.channels), sum_dy_xhat(sets.channels);
   for (Index set = 0; set < sets.count; ++set) {
-    const Sum mean = statistics.mean[set];
-    const Sum inv_std = 1 / std::sqrt(static_cast<Sum>(statistics.variance[set]) + static_cast<Sum>(eps));
+    const Sum mean = statistics.mean.data()[set];
+    const Sum variance = statistics.variance.data()[set];
+    const Sum inv_std = 1 / std::sqrt(variance + static_cast<Sum>(eps));
     const auto xhat = [&](Index i) { return (static_cast<Sum>(x[i]) - mean) * inv_std; };
     // g = dL/dxhat = gamma dy
     const auto g = [&](Index i, Index c) {

@@ -88,7 +88,7 @@ void max_pool(const PoolingShape& shape, const T* x, T* y, Index* places) {
 template <class T>
 void max_pool_backward(const PoolingShape& shape, const T* dy, const Index* places, T* dx) {
   for (Index plane = 0; plane < shape.planes; ++plane) {
-    std::vector<Accumulator<T>> sums(shape.in_size());
+    Sums<Accumulator<T>> sums(shape.in_size());
     for (Index result = 0; result < shape.out_size(); ++result) {
       const Index i = plane * shape.out_size() + result;
       sums[places[i]] += static_cast<Accumulator<T>>(dy[i]);
@@ -126,7 +126,7 @@ template <class T>
 void average_pool_backward(const PoolingShape& shape, bool count_include_pad, const T* dy, T* dx) {
   using Sum = Accumulator<T>;
   for (Index plane = 0; plane < shape.planes; ++plane) {
-    std::vector<Sum> sums(shape.in_size());
+    Sums<Sum> sums(shape.in_size());
     for (Index result = 0; result < shape.out_size(); ++result) {
       const auto count = static_cast<Sum>(divisor(shape, result, count_include_pad));
       const Sum share = static_cast<Sum>(dy[plane * shape.out_size() + result]) / count;

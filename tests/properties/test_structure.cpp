@@ -278,6 +278,24 @@ TEST(MovedFrom, LoadersInferencesAndOptimizers) {
   expect_refuses_after_move(Adagrad<float>(), step, prepare, step_clone);
 }
 
+TEST(MovedFrom, ParametersAndStatisticsOfLayers) {
+  const auto weight = [](auto& layer) { (void)layer.weight().value; };
+  const auto shape = [](auto& layer) { (void)std::as_const(layer).weight().shape(); };
+  const auto bias = [](auto& layer) { (void)layer.bias().gradient; };
+  const auto mean = [](auto& layer) { (void)layer.running_mean(); };
+  const auto variance = [](auto& layer) { (void)layer.running_var(); };
+  const auto batches = [](auto& layer) { (void)layer.num_batches_tracked(); };
+  expect_refuses_after_move(Linear<float>(2, 3), weight, shape, bias);
+  expect_refuses_after_move(Conv2D<float>(2, 3, 3), weight, shape, bias);
+  expect_refuses_after_move(ConvTranspose2D<float>(2, 3, 3), weight, shape, bias);
+  expect_refuses_after_move(GroupNorm<float>(1, 2), weight, bias);
+  expect_refuses_after_move(LayerNorm<float>(Shape{2}), weight, bias);
+  expect_refuses_after_move(BatchNorm1D<float>(2), weight, bias, mean, variance, batches);
+  expect_refuses_after_move(SpatialBatchNorm<float>(2), weight, bias, mean, variance, batches);
+  expect_refuses_after_move(InstanceNorm2D<float>(2, {.track_running_stats = true}), weight, bias, mean,
+                            variance, batches);
+}
+
 TEST(MovedFrom, ARecord) {
   ReLU<float> layer;
   Record record;

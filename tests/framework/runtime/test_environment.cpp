@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <sched.h>
+#include <sys/sysinfo.h>
 
 #include <gtest/gtest.h>
 
@@ -36,9 +37,14 @@ TEST_F(EnvironmentDeathTest, ChoosesTheNumberOfThreads) {
   };
   EXPECT_EXIT(with("3"), testing::ExitedWithCode(3), "");
   EXPECT_EXIT(with("1"), testing::ExitedWithCode(1), "");
-  for (const char* wrong : {"0", "1025", "-1", "2x", ""})
-    EXPECT_EXIT(with(wrong), testing::ExitedWithCode(99),
-                "STRATA_NUM_THREADS must be a number from 1 to 1024, got '" + std::string(wrong) + "'");
+  const int most = std::max(8, 4 * get_nprocs_conf());
+  for (const std::string& wrong :
+       {std::string("0"), std::to_string(most + 1), std::string("-1"), std::string("2x"), std::string()})
+    EXPECT_EXIT(
+        with(wrong.c_str()), testing::ExitedWithCode(99),
+        "STRATA_NUM_THREADS must be a number from 1 to " + std::to_string(most) + ", got '" + wrong + "'");
+  EXPECT_THROW(set_num_threads(most + 1), ArgumentError);
+  EXPECT_THROW(set_num_threads(0), ArgumentError);
 }
 
 TEST_F(EnvironmentDeathTest, AnAffinityMaskLimitsTheNumberOfThreads) {

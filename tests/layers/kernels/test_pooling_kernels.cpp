@@ -4,6 +4,7 @@
 #include "strata/framework/runtime/kernel_table.hpp"
 #include "strata/layers/kernels/pooling/max_pool_parts.hpp"
 #include "strata/layers/kernels/pooling/sum_pool.hpp"
+#include "strata/layers/pooling/geometry.hpp"
 #include "strata/layers/pooling/pooling.hpp"
 #include "tests/layers/kernels/guarded_memory.hpp"
 #include "tests/layers/kernels/image_layouts.hpp"
