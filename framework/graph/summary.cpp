@@ -20,7 +20,7 @@ void add_rows(Summary& summary, const std::string& prefix,
 template <class T>
 void add_row(Summary& summary, const std::string& path, const typename Layer<T>::Step& step) {
   const auto parts = step.layer ? step.layer->steps(step.input) : std::vector<typename Layer<T>::Step>();
-  SummaryRow row;
+  SummaryRow& row = summary.rows.emplace_back();
   row.path = path;
   row.type = step.type;
   row.output = step.output;
@@ -37,7 +37,6 @@ void add_row(Summary& summary, const std::string& path, const typename Layer<T>:
   summary.parameters += row.parameters;
   summary.multiply_adds += row.multiply_adds;
   summary.output_bytes += row.output_bytes;
-  summary.rows.push_back(std::move(row));
   add_rows<T>(summary, path + ".", parts);
 }
 
