@@ -30,12 +30,14 @@ struct Evaluation {
 /// Runs a data set through a model in batches; it gives scores (N, classes). Throws ArgumentError for a null
 /// or empty data set, ShapeError if it does not fit the network.
 template <class T>
-Evaluation evaluate(const Inference<T>& model, std::shared_ptr<const Dataset> dataset,
-                    const EvaluationOptions& options = {}, const Loss<T>& loss = SoftmaxCrossEntropy<T>{});
+STRATA_EXPORT Evaluation evaluate(const Inference<T>& model, std::shared_ptr<const Dataset> dataset,
+                                  const EvaluationOptions& options = {},
+                                  const Loss<T>& loss = SoftmaxCrossEntropy<T>{});
 /// The same for the network as it is now, which it leaves as it is.
 template <class T>
-Evaluation evaluate(const Layer<T>& net, std::shared_ptr<const Dataset> dataset,
-                    const EvaluationOptions& options = {}, const Loss<T>& loss = SoftmaxCrossEntropy<T>{});
+STRATA_EXPORT Evaluation evaluate(const Layer<T>& net, std::shared_ptr<const Dataset> dataset,
+                                  const EvaluationOptions& options = {},
+                                  const Loss<T>& loss = SoftmaxCrossEntropy<T>{});
 
 namespace detail {
 /// Throws ShapeError, naming the layer, unless the network makes scores (N, classes) of batches of the data

@@ -29,6 +29,14 @@ grep -q '^_ZN6strata' <<< "$symbols" || fail "no symbol of strata"
   fail "symbols of others are exported"
 ! grep -E '^_ZNK?6strata7kernels' <<< "$symbols" || fail "kernels are exported"
 
+# A function template needs STRATA_EXPORT of its own: which of the hidden ones are in a public header?
+hidden=$(nm "$library" | awk '$2 == "t" {print $3}' | grep -oE '^_ZN6strata[0-9]+[a-z_0-9]+I[fd]E' |
+  sed -E 's/^_ZN6strata[0-9]+([a-z_]+)I[fd]E$/\1/' | grep -xE '[a-z_]+' | sort -u)
+for name in $hidden; do
+  ! grep -rnE --include='*.hpp' --exclude-dir=reference "^[A-Za-z].*\b$name\([^()]*,?\)?.*[;,]$" "$include/strata" ||
+    fail "$name is declared in a public header, but not exported"
+done
+
 echo "-- what the shared library needs"
 needed=$(readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
 ! grep -vE '^(libopenblas|libtbb|libz|libstdc\+\+|libm|libgcc_s|libc|ld-linux[a-z0-9-]*)\.so' <<< "$needed" ||

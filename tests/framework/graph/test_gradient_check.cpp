@@ -71,11 +71,10 @@ Tensor<double> some_input(const Shape& shape = {4, 3}) {
   return Random(7).normal<double>(shape);
 }
 
-const GradientCheckRow& row(const GradientReport& report, const std::string& mode,
-                            const std::string& tensor) {
+const GradientCheckRow& row(const GradientReport& report, std::string_view mode, std::string_view tensor) {
   for (const auto& r : report.rows)
     if (r.mode == mode && r.tensor == tensor) return r;
-  throw std::out_of_range(mode + " " + tensor);
+  throw std::out_of_range(std::string(mode) + " " + std::string(tensor));
 }
 
 TEST(CheckGradients, PassesARightLayerFarBelowTheTolerance) {
