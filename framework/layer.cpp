@@ -70,6 +70,8 @@ template <class T>
 void Layer<T>::check_tensors() const {
   check_value();
   check_own_tensors();
+  // Listing the children changes nothing.
+  for (const Child& child : const_cast<Layer&>(*this).children()) child.layer->check_tensors();
 }
 
 template <class T>
@@ -156,7 +158,7 @@ void Layer<T>::set_path(std::string path) {
 
 template <class T>
 const std::string& Layer<T>::path() const {
-  static const std::string none;
+  static constinit const std::string none;  // nothing to wait for, for a child of fork()
   return path_ ? *path_ : none;
 }
 

@@ -36,11 +36,8 @@ Parameter<T>::~Parameter() = default;
 template <class T>
 std::string Parameter<T>::misfit() const {
   const auto problem = [&](const char* of, const Tensor<T>& tensor) -> std::string {
-    // A tensor that was moved from may keep its shape.
-    const bool gone = tensor.storage().size() < tensor.size();
-    if (tensor.shape() == shape_ && !gone) return "";
-    return "a " + (of + name) + " of shape " + to_string(shape_) + ", got " +
-           (gone ? "one that was moved from" : to_string(tensor.shape()));
+    if (detail::has_shape(tensor, shape_)) return "";
+    return "a " + (of + name) + " of shape " + to_string(shape_) + ", got " + detail::shape_found(tensor);
   };
   std::string found = problem("", value);
   return found.empty() ? problem("gradient of ", gradient) : found;

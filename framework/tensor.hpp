@@ -31,6 +31,23 @@ Tensor<T> full(const Shape& shape, T value) {
 template <class T>
 STRATA_EXPORT Tensor<T> zeros(const Shape& shape);
 
+namespace detail {
+/// Whether it has all the elements of its shape: a tensor that was moved from may keep its shape alone.
+template <class T>
+bool has_elements(const Tensor<T>& x) {
+  return x.storage().size() == static_cast<std::size_t>(element_count(x.shape()));
+}
+template <class T>
+bool has_shape(const Tensor<T>& x, const Shape& shape) {
+  return x.shape() == shape && has_elements(x);
+}
+/// What x is instead, for messages: its shape, or that it was moved from.
+template <class T>
+std::string shape_found(const Tensor<T>& x) {
+  return has_elements(x) ? to_string(x.shape()) : "one that was moved from";
+}
+}  // namespace detail
+
 /// A copy, made by several threads.
 template <class T>
 STRATA_EXPORT Tensor<T> copy(const Tensor<T>& x);

@@ -144,7 +144,7 @@ std::vector<std::string> Notes::compare_run(const std::map<std::string, std::str
   std::vector<std::string> differences, unknown;
   for (const auto& [name, value] : own) {
     const auto found = notes_.find(prefix + name);
-    if (found == notes_.end() && old && !name.starts_with("option."))
+    if (found == notes_.end() && old)
       unknown.push_back(name);
     else if (found == notes_.end())
       differences.push_back("it has no " + name + ", here it is " + in_quotes(value));

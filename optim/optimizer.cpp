@@ -38,15 +38,17 @@ void Optimizer<T>::prepare(const std::vector<Parameter<T>*>& parameters) {
     throw StateError(type() + ": expected the " + std::to_string(states_.size()) +
                      " parameters of the first step, got " + std::to_string(parameters.size()));
   for (std::size_t i = 0; i < shapes_.size(); ++i) {
-    const auto check = [&](const std::string& what, const Shape& shape) {
-      if (shape != shapes_[i])
+    const auto check = [&](const std::string& what, bool fits, const std::string& found) {
+      if (!fits)
         throw ShapeError(type() + ": parameter " + std::to_string(i) + " ('" + parameters[i]->name +
                          "'): expected " + what + " of the shape of the first step, " +
-                         to_string(shapes_[i]) + ", got " + to_string(shape));
+                         to_string(shapes_[i]) + ", got " + found);
     };
-    check("one", parameters[i]->shape());
-    for (std::size_t k = 0; k < state_names_.size(); ++k)
-      check(state_names_[k], states_[i].tensors[k].shape());
+    check("one", parameters[i]->shape() == shapes_[i], to_string(parameters[i]->shape()));
+    for (std::size_t k = 0; k < state_names_.size(); ++k) {
+      const Tensor<T>& state = states_[i].tensors[k];
+      check(state_names_[k], detail::has_shape(state, shapes_[i]), detail::shape_found(state));
+    }
   }
   if (!first) return;
 
@@ -72,6 +74,7 @@ void Optimizer<T>::step(const std::vector<Parameter<T>*>& parameters) {
 
 template <class T>
 std::vector<Buffer<T>> Optimizer<T>::state() {
+  if (identity_.is_moved_from()) detail::throw_moved_from(type());
   std::vector<Buffer<T>> all;
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const std::string place = std::to_string(i) + ".";

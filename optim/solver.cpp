@@ -101,7 +101,11 @@ void Solver<T>::list_state() {
     structure.push_back("parameter '" + name + "' " + to_string(parameter->shape()));
   }
   std::vector<Buffer<T>> buffers = net_.named_buffers();
-  for (const Buffer<T>& buffer : buffers) structure.push_back("buffer '" + buffer.name + "'");
+  for (const Buffer<T>& buffer : buffers) {
+    const auto* const tensor = std::get_if<Tensor<T>*>(&buffer.value);
+    structure.push_back("buffer '" + buffer.name + "' " +
+                        (tensor ? to_string((*tensor)->shape()) : "a number"));
+  }
   if (!structure_.empty() && structure != structure_) {
     const auto [was, is] =
         std::mismatch(structure_.begin(), structure_.end(), structure.begin(), structure.end());
@@ -116,6 +120,7 @@ void Solver<T>::list_state() {
 
 template <class T>
 History Solver<T>::train() {
+  (void)*optimizer_;  // throws if the value was moved away
   if (finished() && !best_weights_are_owed_ && !checkpoint_is_owed_ && !best_model_is_owed_) return history_;
   prepare_checkpoints();
   write_files();  // an error may have left some to be written
@@ -271,6 +276,7 @@ bool Solver<T>::is_best(const EpochRecord& record) const {
 
 template <class T>
 void Solver<T>::restore_best() {
+  (void)*optimizer_;  // throws if the value was moved away
   if (best_.empty()) throw StateError("Solver: there is no best model to restore");
   list_state();
   best_.restore(parameters_, buffers_);

@@ -123,7 +123,10 @@ class Solver {
   /// damaged, StateError without that option.
   std::optional<ResumeReport> resume();
 
-  const History& history() const { return history_; }
+  const History& history() const {
+    (void)*optimizer_;  // throws if the value was moved away
+    return history_;
+  }
   Optimizer<T>& optimizer() { return *optimizer_; }
 
   /// Puts the parameters and buffers of the best epoch into the network. Throws StateError if there is none:

@@ -239,8 +239,8 @@ bool Solver<T>::checkpoint_is_due() const {
 
 template <class T>
 void Solver<T>::write_files() {
-  if (checkpoint_is_owed_) detail::require_finite("after step " + std::to_string(steps_done()) + ": ", net_);
   if (!options_.checkpoints) best_weights_are_owed_ = checkpoint_is_owed_ = false;
+  if (checkpoint_is_owed_) detail::require_finite("after step " + std::to_string(steps_done()) + ": ", net_);
   if (!best_weights_are_owed_ && !checkpoint_is_owed_) return;
   const detail::CheckpointFolder folder(*options_.checkpoints);
   if (best_weights_are_owed_) save_weights(net_, folder.best_weights());

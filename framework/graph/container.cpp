@@ -80,7 +80,11 @@ template <class T>
 std::vector<Tensor<T>> Container<T>::run_backward(std::vector<Tensor<T>> dy, Record& record,
                                                   bool parameters_only) {
   const auto pass = record.take<std::shared_ptr<Pass<T>>>();
-  if (!pass->plan->network().is_current())
+  const FlatNetwork<T>& network = pass->plan->network();
+  if (network.looked_at.front().first != this)  // where it was then, there may be nothing now
+    throw StateError(this->label() +
+                     ": backward needs a forward before it: the network has been moved since");
+  if (!network.is_current())
     throw StateError(this->label() +
                      ": backward needs a forward before it: a layer within has been changed since");
   return pass->plan->backward(std::move(dy), pass->records, parameters_only);
@@ -127,6 +131,7 @@ template <class T>
 std::vector<Tensor<T>> Container<T>::backward_several(std::vector<Tensor<T>> dy, Record& record,
                                                       bool parameters_only,
                                                       const std::vector<std::string>& outputs) {
+  this->check_value();
   if (record.owner_ != this->identity())
     throw StateError(this->label() + ": backward needs a forward before it");
   if (dy.size() != outputs.size())
@@ -140,12 +145,6 @@ std::vector<Tensor<T>> Container<T>::backward_several(std::vector<Tensor<T>> dy,
   this->check_tensors();
   record.owner_ = 0;
   return run_backward(std::move(dy), record, parameters_only);
-}
-
-template <class T>
-void Container<T>::check_own_tensors() const {
-  // Listing the children changes nothing.
-  for (const auto& child : const_cast<Container&>(*this).children()) child.layer->check_tensors();
 }
 
 template <class T>

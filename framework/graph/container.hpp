@@ -41,8 +41,6 @@ class Container : public Layer<T> {
   void do_backward_parameters(Tensor<T> dy, Record& record) override;
   Tensor<T> do_infer(Tensor<T> x) const override;
 
-  void check_own_tensors() const override;
-
   // The public calls of Layer, for several inputs and outputs, called `outputs`.
   std::vector<Tensor<T>> forward_several(std::vector<Tensor<T>> x, Record& record);
   std::vector<Tensor<T>> backward_several(std::vector<Tensor<T>> dy, Record& record, bool parameters_only,

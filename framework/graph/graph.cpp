@@ -106,6 +106,7 @@ Graph<T>& Graph<T>::reuse(std::string name, std::string layer, std::string from)
 
 template <class T>
 Graph<T>& Graph<T>::replace(const std::string& name, std::unique_ptr<Layer<T>> layer) {
+  this->check_value();
   for (Node& node : nodes_) {
     if (node.name != name || !node.layer) continue;
     this->exchange(node.layer, std::move(layer), name);
@@ -124,6 +125,7 @@ Graph<T>& Graph<T>::join(std::string name, std::unique_ptr<Join<T>> join, std::v
 
 template <class T>
 Graph<T>& Graph<T>::output(std::string node) {
+  this->check_value();
   if (std::find(output_names_.begin(), output_names_.end(), node) != output_names_.end())
     throw GraphError(this->label() + ": '" + node + "' is an output already");
   output_names_.push_back(std::move(node));

@@ -45,6 +45,7 @@ Sequential<T>& Sequential<T>::add(std::string name, std::unique_ptr<Layer<T>> la
 
 template <class T>
 Sequential<T>& Sequential<T>::replace(const std::string& name, std::unique_ptr<Layer<T>> layer) {
+  this->check_value();
   for (Entry& entry : layers_) {
     if (entry.name != name) continue;
     this->exchange(entry.layer, std::move(layer), name);
@@ -55,6 +56,7 @@ Sequential<T>& Sequential<T>::replace(const std::string& name, std::unique_ptr<L
 
 template <class T>
 Layer<T>& Sequential<T>::operator[](Index i) {
+  this->check_value();
   if (i < 0 || i >= size())
     throw GraphError(this->label() + ": has " + std::to_string(size()) + " layers, none has the number " +
                      std::to_string(i));
@@ -63,6 +65,7 @@ Layer<T>& Sequential<T>::operator[](Index i) {
 
 template <class T>
 Shape Sequential<T>::output_shape(const Shape& input) const {
+  this->check_value();
   Shape shape = input;
   for (const Entry& entry : layers_) shape = entry.layer->output_shape(shape);
   return shape;

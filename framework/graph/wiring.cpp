@@ -5,12 +5,10 @@
 #include <queue>
 #include <unordered_map>
 
+#include "strata/framework/io/quote.hpp"
+
 namespace strata::detail {
 namespace {
-
-std::string in_quotes(const std::string& name) {
-  return "'" + name + "'";
-}
 
 std::string describe_cycle(const std::vector<NamedNode>& nodes,
                            const std::vector<std::vector<std::size_t>>& sources,

@@ -192,7 +192,7 @@ void clear_block(void* block, std::size_t bytes) {
   if (bytes == 0) return;  // an empty tensor's block may be null
 #if defined(__linux__)     // elsewhere pages that are not needed may keep what they hold
   constexpr std::size_t kWorthACall = std::size_t{64} << 10;
-  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<std::uintptr_t>(block), end = begin + bytes;
   const std::uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
   // Refused for memory that is locked.

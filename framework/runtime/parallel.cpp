@@ -40,10 +40,15 @@ class Threads {
     const std::scoped_lock lock(mutex_);
     detail::ThreadTeam* const now = team_.load(std::memory_order_relaxed);
     if ((now && now->threads() == count) || are_lost()) return;
-    if (count > 1) started_at_.store(detail::forks(), std::memory_order_relaxed);
     allowed_ = allow_threads(count);
     // Release, and acquire below: who gets a new team finds it made. A loop under way keeps the old one.
     team_.store(&teams_.try_emplace(count, count).first->second, std::memory_order_release);
+  }
+
+  /// To be called before a team of several threads works.
+  void start() {
+    if (started_at_.load(std::memory_order_relaxed) < 0)
+      started_at_.store(detail::forks(), std::memory_order_relaxed);
   }
 
   detail::ThreadTeam& team() { return are_lost() ? alone_ : *team_.load(std::memory_order_acquire); }
@@ -125,6 +130,7 @@ void run_pieces(const Loop& loop) {
   if (loop.pieces <= 0) return;
   ThreadTeam& team = threads().team();
   if (team.threads() == 1) return run_alone(loop);
+  threads().start();
   // Loops within loops are oneTBB's, and so are, once it shows, those around them: in its loops a thread
   // without a piece helps with those inside.
   const bool nested = InsideLoop::nested();

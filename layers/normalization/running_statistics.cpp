@@ -25,8 +25,9 @@ RunningStatistics<T>::RunningStatistics(const char* type, const Shape& shape, st
 
 template <class T>
 void RunningStatistics<T>::update(const normalization::Statistics& batch, double correction) {
-  ++num_batches;
-  const double m = momentum_ ? *momentum_ : std::max(1 / static_cast<double>(num_batches), minimum_factor_);
+  const double m =
+      momentum_ ? *momentum_ : std::max(1 / static_cast<double>(num_batches + 1), minimum_factor_);
+  bool counts = false;  // not a batch of which nothing is taken in
   const auto channels = mean.size(), samples = batch.mean.size() / channels;
   for (std::size_t c = 0; c < channels; ++c) {
     const auto moved = [&](const Tensor<T>& average, const std::vector<double>& values, double factor) {
@@ -39,7 +40,9 @@ void RunningStatistics<T>::update(const normalization::Statistics& batch, double
     if (!std::isfinite(new_mean) || !std::isfinite(new_variance)) continue;
     mean.data()[c] = new_mean;
     variance.data()[c] = new_variance;
+    counts = true;
   }
+  if (counts) ++num_batches;
 }
 
 template <class T>
@@ -52,9 +55,9 @@ void RunningStatistics<T>::reset() {
 template <class T>
 void RunningStatistics<T>::check(const std::string& label) const {
   for (const auto& [name, value] : {std::pair{"running_mean", &mean}, {"running_var", &variance}})
-    if (value->shape() != shape_ || value->storage().size() < value->size())
+    if (!detail::has_shape(*value, shape_))
       throw ShapeError(label + ": expected a " + name + " of shape " + to_string(shape_) + ", got " +
-                       to_string(value->shape()));
+                       detail::shape_found(*value));
 }
 
 template <class T>

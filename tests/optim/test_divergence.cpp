@@ -71,6 +71,19 @@ TYPED_TEST(Divergence, AValidationResultThatIsNotFiniteIsAFailureThatNamesTheLay
     }
 }
 
+// Who sees it and stops gets the history; nobody asked for a checkpoint.
+TYPED_TEST(Divergence, AStopWithoutCheckpointsIsNoFailure) {
+  using T = TypeParam;
+  Sequential<T> net{Linear<T>{8, kClasses}};
+  SolverOptions<T> options{.epochs = 1, .batch_size = 10};
+  options.after_step = [&](StepReport& report) {
+    net.parameters()[0]->value.fill(std::numeric_limits<T>::quiet_NaN());
+    report.stop = true;
+  };
+  Solver<T> solver{net, {points(40, 2), nullptr}, SGD<T>{}, options};
+  EXPECT_EQ(solver.train().step_losses.size(), 1u);
+}
+
 // The step after which all is lost is the only one, so that no later one notices.
 TYPED_TEST(Divergence, ARateThatIsFarTooHighIsAFailure) {
   using T = TypeParam;

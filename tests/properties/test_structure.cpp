@@ -237,6 +237,97 @@ TEST_F(SolverStructure, MayChangeInACallback) {
   }
 }
 
+// Keeps a number of values that are not learned.
+class Memory final : public Layer<float> {
+ public:
+  explicit Memory(std::size_t size) : values_(zeros<float>({size})) {}
+  std::string type() const override { return "Memory"; }
+  std::unique_ptr<Layer<float>> clone() const override { return std::make_unique<Memory>(*this); }
+
+ protected:
+  Tensor<float> do_forward(Tensor<float> x, Record&) override { return x; }
+  Tensor<float> do_backward(Tensor<float> dy, Record&) override { return dy; }
+  Tensor<float> do_infer(Tensor<float> x) const override { return x; }
+  std::vector<Buffer<float>> own_buffers() override { return {{"values", &values_}}; }
+
+ private:
+  Tensor<float> values_;
+};
+
+TEST_F(SolverStructure, NoticesABufferOfAnotherShape) {
+  Sequential<float> net{Flatten<float>{}, Memory{20}, Linear<float>{3 * 32 * 32, 10}};
+  auto training = solver(net, {.after_epoch = [&](EpochReport&) { net.replace("1", Memory{10}); }});
+  EXPECT_THAT([&] { training.train(); },
+              ThrowsMessage<StateError>(
+                  AllOf(HasSubstr("buffer '1.values' (20)"), HasSubstr("buffer '1.values' (10)"))));
+}
+
+// A vector of networks that grows moves them, and frees the place where they were.
+TYPED_TEST(StructureOf, BackwardAfterItsPlaceIsGoneSaysSo) {
+  auto old = std::make_unique<TypeParam>(this->network);
+  const auto y = old->forward(this->x);
+  TypeParam net(std::move(*old));
+  old.reset();
+  EXPECT_THAT([&] { net.backward(y); }, ThrowsMessage<StateError>(HasSubstr("has been moved since")));
+  EXPECT_EQ(net.forward(this->x), y);
+  EXPECT_EQ(net.backward(y).shape(), this->x.shape());
+}
+
+TYPED_TEST(StructureOf, SaysThatItWasMovedFrom) {
+  TypeParam& net = this->network;
+  const TypeParam taken(std::move(net));
+  const auto says = ThrowsMessage<StateError>(HasSubstr("moved"));
+  // NOLINTBEGIN(bugprone-use-after-move)
+  EXPECT_THAT([&] { net.replace("head", Linear<double>{1, 1}); }, says);
+  if constexpr (std::is_same_v<TypeParam, Graph<double>>) {
+    EXPECT_THAT([&] { net.output("x"); }, says);
+    EXPECT_THAT([&] { net.backward(std::vector<Tensor<double>>(1)); }, says);
+  } else {
+    EXPECT_THAT([&] { net[0]; }, says);
+    EXPECT_THAT([&] { net.output_shape({3, 2, 4, 4}); }, says);
+  }
+  // NOLINTEND(bugprone-use-after-move)
+}
+
+// A user's layer that is made of others, not a container.
+class Doubled final : public Layer<double> {
+ public:
+  Doubled() = default;
+  std::string type() const override { return "Doubled"; }
+  std::unique_ptr<Layer<double>> clone() const override { return std::make_unique<Doubled>(*this); }
+  Shape output_shape(const Shape& input) const override { return inner.output_shape(input); }
+  std::vector<Child> children() override { return {{"inner", &inner}}; }
+
+  Linear<double> inner{2, 2};
+
+ protected:
+  Tensor<double> do_forward(Tensor<double> x, Record&) override { return 2 * inner.forward(std::move(x)); }
+  Tensor<double> do_backward(Tensor<double> dy, Record&) override { return inner.backward(2 * dy); }
+  Tensor<double> do_infer(Tensor<double> x) const override { return 2 * inner.infer(std::move(x)); }
+};
+
+TEST(Structure, TensorsWithinAUsersLayerAreChecked) {
+  Doubled layer;
+  Tensor<double> taken;
+  taken = std::move(layer.inner.weight().value);  // keeps its shape, but nothing else
+  EXPECT_THAT(
+      [&] {
+        layer.forward(full<double>({1, 2}, 1));
+      },
+      ThrowsMessage<ShapeError>(HasSubstr("one that was moved from")));
+  EXPECT_THROW(state_of(layer), ShapeError);
+}
+
+TEST(Structure, StateOfAnOptimizerThatWasMovedAwayIsNoticed) {
+  Linear<float> layer(2, 2);
+  SGD<float> optimizer({.momentum = 0.5});
+  optimizer.step(layer.parameters());
+  Tensor<float> taken;
+  taken = std::move(*std::get<Tensor<float>*>(optimizer.state()[0].value));
+  EXPECT_THAT([&] { optimizer.step(layer.parameters()); },
+              ThrowsMessage<ShapeError>(HasSubstr("one that was moved from")));
+}
+
 // What others of the public classes do when their value is gone.
 template <class Object, class... Uses>
 void expect_refuses_after_move(Object object, const Uses&... uses) {
@@ -314,7 +405,12 @@ TEST(MovedFrom, ASolver) {
   EXPECT_THAT([&] { solver.train(); }, says);  // NOLINT(bugprone-use-after-move)
   EXPECT_THAT([&] { solver.save_checkpoint("/nowhere"); }, says);
   EXPECT_THAT([&] { (void)solver.optimizer(); }, says);
+  EXPECT_THAT([&] { (void)solver.history(); }, says);
   EXPECT_EQ(taken.train().epochs.size(), 1);
+  const Solver<float> done(std::move(taken));
+  EXPECT_THAT([&] { taken.train(); }, says);  // NOLINT(bugprone-use-after-move)
+  EXPECT_THAT([&] { taken.restore_best(); }, says);
+  EXPECT_EQ(done.history().epochs.size(), 1);
 }
 
 }  // namespace

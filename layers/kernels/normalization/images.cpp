@@ -66,7 +66,7 @@ Statistics ByImages<T>::statistics() const {
   });
   for_each_part([&](Index entry, double elements) {
     for (Index c = 0; c < channels_; ++c) {
-      const double sum = first_[entry + c], m2 = second_[entry + c] - sum * sum / elements;
+      const double sum = first_[entry + c], m2 = second_[entry + c] - sum * (sum / elements);
       const double delta = mean_of(entry + c, elements) - all.mean[c];
       all.variance[c] += (kernels::settled(m2) + delta * delta * elements) * share;
     }

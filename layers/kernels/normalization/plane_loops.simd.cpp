@@ -88,7 +88,7 @@ void forward(const PlaneSets<T>& planes, T* y, double* mean, double* variance) {
     const Sums sums = sums_of(length, [=](Index i, const Runs& runs, double* sum, double* squares) {
       shifted_sums(x + i, runs, shift, sum, squares);
     });
-    const double m2 = sums.second - sums.first * sums.first * share;
+    const double m2 = sums.second - sums.first * (sums.first * share);
     mean[s] = static_cast<double>(shift) + sums.first * share;
     variance[s] = settled(m2) * share;
     return Plane<T>(planes, channel, mean[s], variance[s]);

@@ -12,7 +12,7 @@ void moments(Index sets, Index elements, const T* __restrict shift, const double
              const double* __restrict squares, double* __restrict mean, double* __restrict variance) {
   const double share = 1 / static_cast<double>(elements);
   for (Index s = 0; s < sets; ++s) {
-    const double m2 = squares[s] - sum[s] * sum[s] * share;
+    const double m2 = squares[s] - sum[s] * (sum[s] * share);
     mean[s] = static_cast<double>(shift[s]) + sum[s] * share;
     variance[s] = settled(m2) * share;
   }

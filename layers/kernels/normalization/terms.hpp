@@ -87,7 +87,7 @@ struct Pull {
 // m2 times n divided by their number, and in practice a few percent of m2. `share` is 1 / count: divisions
 // take long.
 inline kernels::Moments shifted_moments(Index count, double share, double shift, double sum, double squares) {
-  const double m2 = squares - sum * sum * share;
+  const double m2 = squares - sum * (sum * share);
   return {count, shift + sum * share, kernels::settled(m2)};
 }
 

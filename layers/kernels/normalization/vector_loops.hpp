@@ -27,7 +27,7 @@ struct Moments {
 /// m2 as a difference of sums gives it: not below 0, where rounding takes it, and NaN if a sum has
 /// overflowed, so that it is found; NaN stays NaN. (Always inlined: kernels must not share functions.)
 [[gnu::always_inline]] constexpr double settled(double m2) {
-  return m2 < 0 ? 0 : m2 + 0 * m2;
+  return (m2 < 0 ? 0 : m2) + 0 * m2;
 }
 
 constexpr Index kChunk = 1024;  // elements whose sums are taken in T before they go to double

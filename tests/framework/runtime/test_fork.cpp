@@ -276,6 +276,12 @@ TEST(ForkDeathTest, AChildMayHaveThreadsIfTheParentHadNone) {
     parallel_for(2, [](Index) {});
     return in_child(runs_on_two);
   };
+  EXPECT_EXIT(_exit(after_one_thread()), testing::ExitedWithCode(0), "");
+  const auto after_asking_for_two = [&] {
+    set_num_threads(2);
+    return in_child(runs_on_two);
+  };
+  EXPECT_EXIT(_exit(after_asking_for_two()), testing::ExitedWithCode(0), "");
   setenv("STRATA_NUM_THREADS", "1", 1);
   EXPECT_EXIT(_exit(after_one_thread()), testing::ExitedWithCode(0), "");
   unsetenv("STRATA_NUM_THREADS");

@@ -42,6 +42,52 @@ TEST(NormalizationRange, HoldsAsFarAsItIsPromised) {
   }
 }
 
+// In double the sum of all deviations may overflow when squared, though no square of one does.
+TEST(NormalizationRange, OverflowIsToldInDoubleToo) {
+  const KernelsOnly kernels_only;
+  constexpr std::size_t kRows = 32768;
+  Tensor<double> x = Random(1).uniform<double>({kRows, 2}, -1e152, 1e152);
+  for (std::size_t n = 0; n < kRows / 8; ++n)
+    x(n, 0) = x(n, 1) = 0;  // where a first guess at the mean comes from
+  const Tensor<double> images = [&] {
+    Tensor<double> moved = x;
+    moved.reshape({2, 2, 128, 128});
+    return moved;
+  }();
+  testing::for_each_instruction_set([&] {
+    for (const double share : {1e-5, 1e-2, 1.0, 1e2}) {
+      const Tensor<double> small = x * (1e-152), large = x * share, other = images * share;
+      // Right, or NaN.
+      const Tensor<double> expected = BatchNorm1D<double>(2, {.eps = 1e-300}).forward(small),
+                           y = BatchNorm1D<double>(2).forward(large);
+      for (std::size_t i = 0; i < y.size(); ++i)
+        if (!std::isnan(y.data()[i])) {
+          ASSERT_NEAR(y.data()[i], expected.data()[i], 1e-6) << share;
+        }
+      InstanceNorm2D<double> instance(2);
+      const Tensor<double> z = instance.forward(other);
+      for (std::size_t s = 0; s < 4; ++s) {
+        double squares = 0;
+        for (std::size_t i = 0; i < 128 * 128; ++i)
+          squares += z.data()[s * 128 * 128 + i] * z.data()[s * 128 * 128 + i];
+        if (!std::isnan(squares)) {
+          EXPECT_NEAR(squares / (128 * 128), 1, 1e-6) << share;
+        }
+      }
+    }
+  });
+}
+
+TEST(NormalizationRange, ACumulativeAverageDoesNotCountABatchThatOverflows) {
+  SpatialBatchNorm<float> layer(2, {.momentum = std::nullopt}), other = layer;
+  const auto x = Random(1).uniform<float>({8, 2, 4, 4}, -1, 1);
+  layer.forward(full<float>({8, 2, 4, 4}, 3e38f) * x);
+  for (auto* norm : {&layer, &other}) norm->forward(x);
+  EXPECT_EQ(layer.num_batches_tracked(), 1);
+  EXPECT_EQ(layer.running_mean(), other.running_mean());
+  EXPECT_EQ(layer.running_var(), other.running_var());
+}
+
 // Squares that overflow are told, and do not spoil what evaluation needs.
 TEST(NormalizationRange, OverflowIsToldAndRunningAveragesStay) {
   const KernelsOnly kernels_only;
