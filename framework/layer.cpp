@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "strata/framework/runtime/fork.hpp"
+
 namespace strata {
 namespace {
 
@@ -158,8 +160,8 @@ void Layer<T>::set_path(std::string path) {
 
 template <class T>
 const std::string& Layer<T>::path() const {
-  static constinit const std::string none;  // nothing to wait for, for a child of fork()
-  return path_ ? *path_ : none;
+  static constinit detail::Lazy<std::string> none;
+  return path_ ? *path_ : none.get([] { return std::string(); });
 }
 
 template <class T>
