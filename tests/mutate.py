@@ -121,8 +121,8 @@ def build():
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def binaries():
-    return [hashlib.sha256(path.read_bytes()).digest() for path in (TESTS, BUILD / "libstrata.so.0")]
+def binary():
+    return hashlib.sha256(TESTS.read_bytes()).digest()
 
 
 class Suite:
@@ -214,7 +214,7 @@ def main():
     subprocess.run(["cmake", "--preset", "mutate"], cwd=COPY, check=True, stdout=subprocess.DEVNULL)
     if (built := build()).returncode != 0:
         sys.exit(built.stdout + built.stderr)
-    unchanged, suite = binaries(), Suite()
+    unchanged, suite = binary(), Suite()
 
     paths = sorted(str(path.relative_to(COPY)) for part in MUTATED for path in (COPY / part).rglob("*.[ch]pp"))
     mutants = [mutant for path in paths if options.only in path and suite.including(path) <= MOST_INCLUDING
@@ -227,7 +227,7 @@ def main():
         if killed + len(survivors) == options.count:
             break
         (COPY / mutant.path).write_text(mutant.text)
-        counts = build().returncode == 0 and binaries() != unchanged
+        counts = build().returncode == 0 and binary() != unchanged
         failed = suite.failure(mutant.path) if counts else None
         (COPY / mutant.path).write_text(mutant.original)
         if not counts:
