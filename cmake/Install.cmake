@@ -3,9 +3,9 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(headers strata.hpp)
+set(headers)
 file(GLOB references RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS layers/reference/*.hpp)
-set(found ${headers} ${references})
+set(found strata.hpp ${references})
 while(found)
   list(POP_FRONT found header)
   list(APPEND headers ${header})
@@ -18,7 +18,6 @@ while(found)
     endif()
   endforeach()
 endwhile()
-list(REMOVE_DUPLICATES headers)
 foreach(header ${headers})
   cmake_path(GET header PARENT_PATH folder)
   install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/strata/${folder}
@@ -30,7 +29,8 @@ set(package ${CMAKE_INSTALL_LIBDIR}/cmake/strata)
 foreach(kind static shared)
   install(TARGETS strata_${kind} EXPORT strata-${kind}
     ARCHIVE COMPONENT development
-    LIBRARY COMPONENT runtime NAMELINK_COMPONENT development)
+    LIBRARY COMPONENT runtime NAMELINK_COMPONENT development
+    INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
   install(EXPORT strata-${kind} NAMESPACE strata:: DESTINATION ${package} COMPONENT development)
 endforeach()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/strataConfig.cmake.in strataConfig.cmake
