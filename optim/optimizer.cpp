@@ -63,6 +63,13 @@ void Optimizer<T>::prepare(const std::vector<Parameter<T>*>& parameters) {
 }
 
 template <class T>
+void Optimizer<T>::reset() {
+  if (identity_.is_moved_from()) detail::throw_moved_from(type());
+  states_.clear();
+  shapes_.clear();
+}
+
+template <class T>
 void Optimizer<T>::step(const std::vector<Parameter<T>*>& parameters) {
   prepare(parameters);
   for (std::size_t i = 0; i < parameters.size(); ++i) {

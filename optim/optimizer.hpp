@@ -34,6 +34,9 @@ class Optimizer {
   /// step does.
   void prepare(const std::vector<Parameter<T>*>& parameters);
 
+  /// Forgets the state and the parameters that it belongs to: the next step is a first one.
+  void reset();
+
   /// Views of the state, named by the place of the parameter and PyTorch's names: "0.exp_avg",
   /// "0.exp_avg_sq", "0.step" (updates so far), "1.exp_avg", …; empty before the first step.
   std::vector<Buffer<T>> state();

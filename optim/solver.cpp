@@ -106,7 +106,7 @@ void Solver<T>::list_state() {
     structure.push_back("buffer '" + buffer.name + "' " +
                         (tensor ? to_string((*tensor)->shape()) : "a number"));
   }
-  if (!structure_.empty() && structure != structure_) {
+  if (steps_done() > 0 && structure != structure_) {
     const auto [was, is] =
         std::mismatch(structure_.begin(), structure_.end(), structure.begin(), structure.end());
     throw StateError("Solver: the network has changed since training began: expected " +

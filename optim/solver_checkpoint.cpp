@@ -168,6 +168,7 @@ std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& 
   state.tensors.erase("history.epochs");
 
   list_state();
+  const bool had_state = !optimizer_->state().empty();
   optimizer_->prepare(parameters_);
   detail::Snapshot<T> best;
   const bool has_best = options_.keep_best && history.best_epoch > 0;
@@ -178,7 +179,12 @@ std::vector<std::string> Solver<T>::take_up(StateDict state, const std::string& 
                         (state.metadata.contains(name) ? detail::in_quotes(notes.text(name)) : "not known") +
                         ", here it is " + detail::in_quotes(own) +
                         "; the last bits may differ from those of an uninterrupted run");
-  restore(checkpoint_entries(has_best ? &best : nullptr), state, file, {.widen = false});
+  try {
+    restore(checkpoint_entries(has_best ? &best : nullptr), state, file, {.widen = false});
+  } catch (...) {
+    if (!had_state) optimizer_->reset();  // nor has it taken the network for what it is
+    throw;
+  }
 
   // Nothing below can fail.
   best_ = std::move(best);

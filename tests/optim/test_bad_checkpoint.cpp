@@ -57,6 +57,9 @@ class BadCheckpoint : public testing::Test {
     } catch (const DataError& error) {
       EXPECT_EQ(contents<float>(net), before);
       EXPECT_TRUE(solver.history().epochs.empty());
+      EXPECT_TRUE(solver.optimizer().state().empty());
+      net.add(Linear<float>{kClasses, kClasses});
+      EXPECT_NO_THROW(solver.train()) << "nor does it hold the Solver to the network of that time";
       EXPECT_THAT(error.what(), testing::StartsWith("'" + path_.string() + "': "));
       return error.what();
     }

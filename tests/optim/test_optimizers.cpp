@@ -391,6 +391,21 @@ TEST(OptimizerMisuse, OptionsOutOfRange) {
                         "clip_gradient_norm: max_norm must be above 0, got 0");
 }
 
+TYPED_TEST(Optimizers, ResetForgetsTheListAndWhatWasKept) {
+  using T = TypeParam;
+  Parameter<T> first("weight", Tensor<T>{1, 2}), other("weight", Tensor<T>{1, 2, 3});
+  first.gradient = Tensor<T>{1, 1};
+  other.gradient = Tensor<T>{3, 1, 2};
+  Parameter<T> expected = other;
+  Adam<T> used, fresh;
+  used.step({&first});
+  used.reset();
+  EXPECT_TRUE(used.state().empty());
+  used.step({&other});
+  fresh.step({&expected});
+  EXPECT_EQ(other.value, expected.value);
+}
+
 TEST(OptimizerMisuse, AnotherListThanBefore) {
   const Tensor<double> start{1, 2, 3};
   Parameter<double> a("weight", start), b("bias", start), other("weight", Tensor<double>{1, 2});

@@ -58,6 +58,16 @@ TYPED_TEST(SolverFaults, NamesTheLayerWhereTheFirstNaNAppeared) {
                        "epoch 2, step 2: Running '1': the input gradient holds inf at element 3");
 }
 
+TYPED_TEST(SolverFaults, AFirstStepThatFailedDoesNotHoldTheNetworkToItsStructure) {
+  using T = TypeParam;
+  Sequential<T> net = dense_net<T>(Running<T>{poison<T>(0, kNaN)});
+  Solver<T> solver{net, {points(40, 2), nullptr}, Adam<T>{}, {.epochs = 1, .batch_size = 20}};
+  EXPECT_THROW(solver.train(), NotFiniteError);
+  net.replace("1", ReLU<T>{});
+  net.add(Linear<T>{kClasses, kClasses});
+  EXPECT_EQ(solver.train().step_losses.size(), 2u);
+}
+
 // Passes everything through, but the gradient of its parameter is NaN in the sixth batch.
 template <class T>
 class BadGradient final : public Layer<T> {
